@@ -1,0 +1,125 @@
+"""`newswatch-labels`: check, count and split a corpus."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newswatch_labels.census import take_census
+from newswatch_labels.check import check_corpus
+from newswatch_labels.corpus import SPLITS, Corpus, read_corpus, write_corpus
+from newswatch_labels.errors import InputError
+from newswatch_labels.folds import split_by_event, split_by_time
+from newswatch_labels.scheme import Scheme
+from newswatch_labels.terminal import err, new_app, out, run_command, table
+
+app = new_app("Check, count and split labelled corpora.")
+
+CorpusPath = Annotated[Path, typer.Argument(help="A JSONL file, or a folder of them.")]
+SchemePath = Annotated[Path | None, typer.Option("--scheme", help="A taxonomy.yaml; default: the one shipped.")]
+
+
+@app.command()
+def check(corpus: CorpusPath, scheme: SchemePath = None) -> None:
+    """Check every record; exit status 1 if the corpus has a fault."""
+    tags = Scheme.load(scheme)
+    found = read_corpus(corpus, tags)
+    report = check_corpus(found)
+    for fault in report.faults:
+        err.print(f"fault: {fault}", style="red", markup=False, highlight=False, soft_wrap=True)
+    for run in report.runs:
+        err.print(f"shared words: {run.first} and {run.second}: {run.words!r}", style="red", markup=False, highlight=False)
+    for pair in report.duplicates:
+        out.print(f"near-duplicates, kept in one fold: {pair.first} and {pair.second} ({pair.similarity:.2f})", highlight=False)
+    _print_census(found, tags)
+    out.print(
+        f"{len(found.records)} records, {len(report.faults)} faults, {len(report.runs)} shared runs of words, "
+        f"{len(report.duplicates)} near-duplicates, sha256 {found.sha256[:12]}",
+        highlight=False,
+    )
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(
+    corpus: CorpusPath,
+    scheme: SchemePath = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Count records per tag, length, style, outlet and year."""
+    tags = Scheme.load(scheme)
+    found = read_corpus(corpus, tags)
+    _report_faults(found)
+    if as_json:
+        typer.echo(json.dumps(take_census(found.records, tags).to_dict(), ensure_ascii=False, indent=1))
+    else:
+        _print_census(found, tags)
+
+
+@app.command()
+def split(
+    corpus: CorpusPath,
+    to: Annotated[Path, typer.Argument(help="Folder to write train.jsonl, dev.jsonl and test.jsonl into.")],
+    by: Annotated[str, typer.Option(help="event: balanced tags. time: the newest records are the test.")] = "event",
+    dev: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of the records for dev.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of the records for test.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    scheme: SchemePath = None,
+) -> None:
+    """Split a corpus so that no event, contrast pair or near-duplicate lies in two parts."""
+    if by not in ("event", "time") or dev + test >= 1:
+        raise InputError(
+            f"--by {by} --dev {dev} --test {test}", "--by event or time, and shares below 1 together", "Mend the options."
+        )
+    found = read_corpus(corpus, Scheme.load(scheme))
+    _report_faults(found)
+    records = found.records
+    names = [name for name, share in zip(SPLITS, (1 - dev - test, dev, test), strict=True) if share > 0]
+    if by == "event":
+        parts = split_by_event(records, [s for s in (1 - dev - test, dev, test) if s > 0], seed)
+    else:
+        newest = split_by_time(records, test)
+        parts = [(len(names) - 1) * part for part in newest]
+        if dev:
+            rest = [record for record, part in zip(records, newest, strict=True) if not part]
+            later = dict(zip((r.id for r in rest), split_by_time(rest, dev / (1 - test)), strict=True))
+            parts = [later.get(record.id, part) for record, part in zip(records, parts, strict=True)]
+    to.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        chosen = [record for record, part in zip(records, parts, strict=True) if part == number]
+        write_corpus(chosen, to / f"{name}.jsonl")
+        out.print(f"{to / f'{name}.jsonl'}: {len(chosen)} records", highlight=False, soft_wrap=True)
+
+
+def _report_faults(found: Corpus) -> None:
+    for fault in found.faults:
+        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_census(found: Corpus, tags: Scheme) -> None:
+    census = take_census(found.records, tags)
+    rows = [(f"{name} *" if tags[name].core else name, n, census.evidence_sentences[name]) for name, n in census.tags.items()]
+    out.print(table("Tags (* core)", ("tag", "records", "evidence sentences"), [*rows, ("no tag", census.no_tag, "")]))
+    words = dict(zip(("5 %", "25 %", "median", "75 %", "95 %"), census.words, strict=True))
+    out.print(table("Words a text", ("quantile", "words"), words.items()))
+    traits = {
+        "events": census.events,
+        "350 words or more, with a tag in the last third alone": census.long_late,
+        "with page furniture": census.furniture,
+        "in the manner of machine translation": census.translation,
+        "contrast pairs": census.contrast_pairs,
+        "invented": census.invented,
+    }
+    out.print(table("Traits", ("trait", "records"), traits.items()))
+    out.print(table("Years", ("year", "records"), census.years.items()))
+    out.print(table("Styles", ("style", "records"), census.styles.items()))
+    top = list(census.outlets.items())
+    rest = sum(n for _, n in top[12:])
+    out.print(table("Outlets", ("outlet", "records"), [*top[:12], (f"{max(0, len(top) - 12)} others", rest)]))
+
+
+def main() -> None:
+    """Entry point of `newswatch-labels`."""
+    run_command(app)

@@ -1,0 +1,114 @@
+"""Folds: splits that never part records of one event, a contrast pair, or near-duplicates."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from newswatch_labels.duplicates import near_duplicates
+from newswatch_labels.errors import RecordError
+from newswatch_labels.record import Record
+
+
+def group_records(records: Sequence[Record]) -> list[int]:
+    """Number the groups that no split may part: one event, a contrast pair, near-duplicates, and what these join.
+
+    Returns:
+        Per record the number of its group, counted from 0 in reading order.
+    """
+    position = {record.id: number for number, record in enumerate(records)}
+    parent = list(range(len(records)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    def join(first: int, second: int) -> None:
+        low, high = sorted((root(first), root(second)))
+        parent[high] = low
+
+    events: dict[str, int] = {}
+    for number, record in enumerate(records):
+        if record.event:
+            join(events.setdefault(record.event, number), number)
+        if record.contrast in position:
+            join(position[record.contrast], number)
+    for pair in near_duplicates(records):
+        join(position[pair.first], position[pair.second])
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(root(number), len(numbers)) for number in range(len(records))]
+
+
+def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int = 0) -> list[int]:
+    """Share the groups out so that every part gets its share of the records and of each tag.
+
+    Groups are dealt largest first to the part whose shares then deviate least, as in scikit-learn's StratifiedGroupKFold, here for many labels.
+
+    Args:
+        shares: positive share of each part; equal shares give folds.
+
+    Returns:
+        Per record the number of its part.
+
+    Raises:
+        RecordError: there are fewer groups than parts.
+    """
+    members: dict[int, list[int]] = defaultdict(list)
+    for number, group in enumerate(group_records(records)):
+        members[group].append(number)
+    if len(members) < len(shares):
+        raise RecordError(f"{len(members)} separate events", f"at least {len(shares)}", "Add records or ask for fewer parts.")
+    counts = {group: _counts([records[n] for n in numbers]) for group, numbers in members.items()}
+    totals: Counter[str] = Counter()
+    for count in counts.values():
+        totals.update(count)
+    order = sorted(members)
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda group: len(members[group]), reverse=True)
+    filled: list[Counter[str]] = [Counter() for _ in shares]
+    parts = [0] * len(records)
+    for group in order:
+
+        def cost(part: int, count: Counter[str] = counts[group]) -> float:
+            # Only the terms that this group changes: how much fuller, against its share, the part becomes.
+            return sum(
+                ((filled[part][key] + n) ** 2 - filled[part][key] ** 2) / (totals[key] ** 2 * shares[part])
+                for key, n in count.items()
+            )
+
+        best = min(range(len(shares)), key=cost)
+        filled[best].update(counts[group])
+        for number in members[group]:
+            parts[number] = best
+    return parts
+
+
+def split_by_time(records: Sequence[Record], test_share: float = 0.2) -> list[int]:
+    """Put the newest groups into part 1 until it holds `test_share` of the dated records; the rest, the undated too, is part 0.
+
+    A group is as old as its newest record.
+    """
+    newest: dict[int, str] = {}
+    sizes: Counter[int] = Counter()
+    groups = group_records(records)
+    for record, group in zip(records, groups, strict=True):
+        sizes[group] += 1
+        if record.source_date:
+            newest[group] = max(newest.get(group, ""), record.source_date)
+    wanted = test_share * sum(sizes[group] for group in newest)
+    test: set[int] = set()
+    for group in sorted(newest, key=lambda g: (newest[g], g), reverse=True):
+        if sum(sizes[g] for g in test) >= wanted:
+            break
+        test.add(group)
+    return [int(group in test) for group in groups]
+
+
+def _counts(records: Sequence[Record]) -> Counter[str]:
+    """How often each tag occurs, with the records and the untagged records counted as keys of their own."""
+    counts = Counter(label for record in records for label in record.labels)
+    counts["(records)"] = len(records)
+    if untagged := sum(not record.labels for record in records):
+        counts["(none)"] = untagged
+    return counts

@@ -1,0 +1,1 @@
+"""Training, evaluation, tracking and promotion of newswatch models."""

@@ -1,0 +1,136 @@
+"""`newswatch-train`: fit, evaluate and benchmark models."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newswatch.bundle import Bundle
+from newswatch_labels.corpus import read_corpus
+from newswatch_labels.errors import InputError
+from newswatch_labels.scheme import Scheme
+from newswatch_labels.terminal import err, new_app, out, run_command, table
+
+app = new_app("Train, evaluate and benchmark models.")
+
+CORPUS = Path("labels/corpus")
+OVERALL = (
+    "macro_f1", "core_f1", "micro_f1", "weighted_f1", "example_f1", "macro_average_precision", "ranking_average_precision",
+    "ranking_loss", "brier", "ece", "evidence_f1", "evidence_precision", "evidence_recall", "untagged_precision",
+    "review_share", "review_missed",
+)  # fmt: skip
+PER_TAG = ("precision", "recall", "f1", "average_precision")
+
+
+@app.command()
+def fit(
+    corpus: Annotated[Path, typer.Option(help="JSONL file, or a folder of them.")] = CORPUS,
+    scheme: Annotated[Path | None, typer.Option(help="A taxonomy.yaml; default: the one shipped.")] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the cross-validation by event.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the split into folds.")] = 0,
+    store: Annotated[Path, typer.Option(help="Folder of the local MLflow store, the bundles and the champion.")] = Path("mlruns"),
+    promote: Annotated[bool, typer.Option(help="Make the new bundle the champion.")] = True,
+    if_changed: Annotated[
+        bool, typer.Option("--if-changed", help="Do nothing if the champion was trained on this corpus.")
+    ] = False,
+) -> None:
+    """Train the linear model on a corpus, track the run in MLflow and publish the bundle as mlruns/champion."""
+    from newswatch_training.fit import FitSettings, is_current, run_fit
+    from newswatch_training.linear import LinearSettings
+
+    tags = Scheme.load(scheme)
+    found = read_corpus(corpus, tags)
+    for fault in found.faults:
+        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    settings = LinearSettings()
+    if if_changed and is_current(found, settings, store):
+        out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
+        return
+    result = run_fit(found, str(corpus), tags, settings, FitSettings(folds, seed, promote, store))
+    _print_metrics(result.metrics, ("cv", "time"), tags.names, ("by event", "by time"))
+    out.print(
+        f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True
+    )
+    out.print(
+        f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True
+    )
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle, such as mlruns/champion.")],
+    data: Annotated[Path, typer.Argument(help="Labelled records: a JSONL file, or a folder of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    errors: Annotated[int, typer.Option(min=0, help="Also list this many of the worst errors.")] = 0,
+) -> None:
+    """Score labelled records with a bundle and compare; exit status 3 if rows were left out."""
+    from newswatch_training.errors import worst_errors
+    from newswatch_training.evaluate import evaluate_bundle
+    from newswatch_training.metrics import measure
+
+    loaded = Bundle.load(bundle)
+    with err.status(f"scoring {data}"):
+        outcome, corpus = evaluate_bundle(loaded, data)
+    for fault in corpus.faults:
+        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    metrics = measure(outcome)
+    worst = worst_errors(outcome, errors)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"bundle": loaded.label, "metrics": metrics, "errors": [asdict(e) for e in worst]}, ensure_ascii=False, indent=1
+            )
+        )
+    else:
+        _print_metrics(metrics, ("",), loaded.scheme.names, (str(data),))
+        for error in worst:
+            out.print(
+                f"{error.kind} {error.tag} ({error.probability:.2f}) {error.id}: {error.sentence}", markup=False, highlight=False
+            )
+    if corpus.faults:
+        raise typer.Exit(3)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Name of the data set, for the published figures beside ours.")],
+    data: Annotated[Path, typer.Option(help="Folder with train.jsonl, dev.jsonl and test.jsonl.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Fit on train, tune on dev, report on test."""
+    from newswatch_training.bench import run_bench
+
+    if not data.is_dir():
+        raise InputError(f"--data {data}", "a folder with train.jsonl, dev.jsonl and test.jsonl", "Check the path.")
+    with err.status(name) as status:
+        result = run_bench(name, data, status.update)
+    if as_json:
+        typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=1))
+        return
+    rows = [(key, result.at_half[key], result.tuned[key]) for key in OVERALL if key in result.at_half]
+    rows += [(key, result.at_half[key], result.tuned[key]) for key in result.at_half if key.startswith("f1.")]
+    out.print(table(f"{name}, test", ("figure", "threshold 0.5", "thresholds of dev"), rows))
+    published = ", ".join(f"{model} {value:.4f}" for model, value in result.published.items())
+    out.print(f"example F1 at 0.5: {result.at_half['example_f1']:.4f}; published: {published or 'none'}", highlight=False)
+    out.print(f"chosen on dev (example F1 {result.dev_example_f1:.4f}): {result.settings}", highlight=False, soft_wrap=True)
+
+
+def _print_metrics(metrics: dict[str, float], parts: tuple[str, ...], names: tuple[str, ...], titles: tuple[str, ...]) -> None:
+    """A table of overall figures and one of tags; `parts` are the prefixes of the figures' names."""
+    prefixes = [f"{part}." if part else "" for part in parts if not part or f"{part}.macro_f1" in metrics]
+    rows = [(key, *(metrics[f"{p}{key}"] for p in prefixes)) for key in OVERALL if all(f"{p}{key}" in metrics for p in prefixes)]
+    out.print(table("Overall", ("figure", *titles[: len(prefixes)]), rows))
+    for prefix, title in zip(prefixes, titles, strict=False):
+        tags = [
+            (name, int(metrics[f"{prefix}support.{name}"]), *(metrics[f"{prefix}{key}.{name}"] for key in PER_TAG))
+            for name in names
+            if f"{prefix}support.{name}" in metrics
+        ]
+        out.print(table(f"Tags, {title}", ("tag", "articles", *PER_TAG), tags))
+
+
+def main() -> None:
+    """Entry point of `newswatch-train`."""
+    run_command(app)

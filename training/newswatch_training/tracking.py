@@ -1,0 +1,152 @@
+"""Tracking: every run in MLflow, in the local store unless MLFLOW_TRACKING_URI names another."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from newswatch.bundle import Bundle
+from newswatch_labels.corpus import to_dataset
+from newswatch_labels.record import Record
+from newswatch_labels.terminal import err
+from newswatch_training.errors import WorstError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+STORE = Path("mlruns")
+EXPERIMENT = "newswatch"
+REGISTERED_MODEL = "newswatch"
+
+# Read by mlflow when it is imported or makes a request: no telemetry, and a dead server costs seconds, not minutes.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def local_uri(store: Path = STORE) -> str:
+    """Address of the local store's database."""
+    return f"sqlite:///{store.resolve() / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run. Everything logged through it is in the store when the call returns."""
+
+    id: str
+    uri: str
+    client: "MlflowClient"
+
+    def log_settings(self, settings: Mapping[str, Any]) -> None:
+        """Log parameters."""
+        for name, value in settings.items():
+            self.client.log_param(self.id, name, value)
+
+    def log_corpus(self, records: list[Record], sha256: str, name: str) -> None:
+        """Log the corpus as a data set whose digest is the corpus hash."""
+        from mlflow.data.huggingface_dataset import from_huggingface
+        from mlflow.entities import DatasetInput, InputTag
+
+        data = from_huggingface(to_dataset(records), name=name, digest=sha256[:36])
+        self.client.log_inputs(self.id, [DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])])
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Log figures, in batches."""
+        from mlflow.entities import Metric
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        entries = [Metric(name, value, now, 0) for name, value in metrics.items()]
+        for start in range(0, len(entries), 500):
+            self.client.log_batch(self.id, metrics=entries[start : start + 500])
+
+    def log_figure(self, figure: Figure, name: str) -> None:
+        """Log a plot as plots/<name>.png."""
+        self.client.log_figure(self.id, figure, f"plots/{name}.png")
+
+    def log_errors(self, errors: list[WorstError], name: str) -> None:
+        """Log the worst errors as a table that the MLflow page shows."""
+        rows = [asdict(error) for error in errors]
+        columns = {key: [row[key] for row in rows] for key in WorstError.__dataclass_fields__}
+        self.client.log_table(self.id, columns, f"{name}.json")
+
+    def register(self, bundle: Bundle, alias: str | None) -> str:
+        """Log the bundle as an artifact and register it as a version of the model; `alias` points to it if given.
+
+        Returns:
+            The version's number.
+        """
+        from mlflow.exceptions import MlflowException
+
+        self.client.log_artifacts(self.id, str(bundle.folder), "bundle")
+        try:
+            self.client.create_registered_model(
+                REGISTERED_MODEL, description="Tags security news and shows the sentences that say so."
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = f"{self.client.get_run(self.id).info.artifact_uri}/bundle"
+        tags = {"bundle": bundle.label, "sha256": bundle.sha256}
+        version = self.client.create_model_version(REGISTERED_MODEL, source, self.id, tags=tags)
+        if alias:
+            self.client.set_registered_model_alias(REGISTERED_MODEL, alias, version.version)
+        return str(version.version)
+
+
+@contextmanager
+def open_run(name: str, store: Path = STORE) -> Iterator[Run]:
+    """Open a run that ends FINISHED, or FAILED if the block raises.
+
+    If MLFLOW_TRACKING_URI names a server that does not answer, the run is kept in the local store instead, and says so.
+    """
+    from mlflow.exceptions import MlflowException
+
+    wanted = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        run = _start(wanted or local_uri(store), name, store)
+    except MlflowException as error:
+        if not wanted or wanted == local_uri(store):
+            raise
+        err.print(
+            f"tracking server {wanted} does not answer ({str(error).splitlines()[0]:.120}); this run is kept in {local_uri(store)}",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+        run = _start(local_uri(store), name, store)
+    try:
+        yield run
+    except BaseException:
+        run.client.set_terminated(run.id, "FAILED")
+        raise
+    run.client.set_terminated(run.id, "FINISHED")
+
+
+def _start(uri: str, name: str, store: Path) -> Run:
+    import logging
+
+    import mlflow
+    from mlflow import MlflowClient
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    local = uri == local_uri(store)
+    if local:
+        store.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is not None:
+        identity = experiment.experiment_id
+    else:
+        location = (store.resolve() / "artifacts").as_uri() if local else None
+        identity = client.create_experiment(EXPERIMENT, artifact_location=location)
+    run = client.create_run(identity, run_name=name, tags={"mlflow.source.name": "newswatch-train", "mlflow.source.type": "LOCAL"})
+    return Run(run.info.run_id, uri, client)
