@@ -70,9 +70,7 @@ def split(
 ) -> None:
     """Split a corpus so that no event, contrast pair or near-duplicate lies in two parts."""
     if by not in ("event", "time") or dev + test >= 1:
-        raise InputError(
-            f"--by {by} --dev {dev} --test {test}", "--by event or time, and shares below 1 together", "Mend the options."
-        )
+        raise InputError(f"--by {by} --dev {dev} --test {test}", "--by event or time, and shares below 1 together", "Mend the options.")
     found = read_corpus(corpus, Scheme.load(scheme))
     _report_faults(found)
     records = found.records

@@ -101,7 +101,7 @@ def to_dataset(records: Iterable[Record]) -> "Dataset":
     try:
         from datasets import Dataset
     except ImportError as error:
-        raise MissingExtraError("datasets", "train") from error
+        raise MissingExtraError(error.name or "datasets", "train") from error
     return Dataset.from_list(
         [
             {

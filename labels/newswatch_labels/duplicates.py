@@ -45,7 +45,7 @@ def near_duplicates(records: Sequence[Record], min_similarity: float = MIN_SIMIL
     try:
         from datasketch import MinHash, MinHashLSH
     except ImportError as error:
-        raise MissingExtraError("datasketch", "train") from error
+        raise MissingExtraError(error.name or "datasketch", "train") from error
     shingles = [_shingles(record) for record in records]
     # The index asks for less than the wanted similarity, so that its own error loses no pair.
     index = MinHashLSH(threshold=min_similarity * 0.8, num_perm=PERMUTATIONS)

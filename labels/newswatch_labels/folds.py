@@ -43,7 +43,7 @@ def group_records(records: Sequence[Record]) -> list[int]:
 def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int = 0) -> list[int]:
     """Share the groups out so that every part gets its share of the records and of each tag.
 
-    Groups are dealt largest first to the part whose shares then deviate least, as in scikit-learn's StratifiedGroupKFold, here for many labels.
+    Groups are dealt largest first, each to the part whose shares then deviate least: scikit-learn's StratifiedGroupKFold, for many labels.
 
     Args:
         shares: positive share of each part; equal shares give folds.
@@ -73,8 +73,7 @@ def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int
         def cost(part: int, count: Counter[str] = counts[group]) -> float:
             # Only the terms that this group changes: how much fuller, against its share, the part becomes.
             return sum(
-                ((filled[part][key] + n) ** 2 - filled[part][key] ** 2) / (totals[key] ** 2 * shares[part])
-                for key, n in count.items()
+                ((filled[part][key] + n) ** 2 - filled[part][key] ** 2) / (totals[key] ** 2 * shares[part]) for key, n in count.items()
             )
 
         best = min(range(len(shares)), key=cost)

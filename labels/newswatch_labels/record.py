@@ -59,9 +59,7 @@ class Record:
         """Tags whose every evidence sentence begins in the last third of the text."""
         start = len(self.text) * 2 / 3
         return tuple(
-            tag
-            for tag, sentences in (self.evidence or {}).items()
-            if all(self.text.find(sentence) >= start for sentence in sentences)
+            tag for tag, sentences in (self.evidence or {}).items() if all(self.text.find(sentence) >= start for sentence in sentences)
         )
 
     def to_json(self) -> str:

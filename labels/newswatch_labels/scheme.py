@@ -59,8 +59,7 @@ class Scheme:
         """
         try:
             tags = tuple(
-                Tag(**{**tag, "cameo": tuple(tag.get("cameo", ())), "plover": tuple(tag.get("plover", ()))})
-                for tag in content["tags"]
+                Tag(**{**tag, "cameo": tuple(tag.get("cameo", ())), "plover": tuple(tag.get("plover", ()))}) for tag in content["tags"]
             )
             scheme = cls(int(content["version"]), tags, content.get("scope", ""), dict(content.get("rules", {})))
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -25,12 +25,8 @@ app = new_app("Tag security news and show the sentences that say so.")
 bundle_app = new_app("Look at a trained bundle.")
 app.add_typer(bundle_app, name="bundle")
 
-BundlePath = Annotated[
-    Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")
-]
-BundleArgument = Annotated[
-    Path | None, typer.Argument(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")
-]
+BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
+BundleArgument = Annotated[Path | None, typer.Argument(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,15 +44,11 @@ def _app(
 
 @app.command()
 def score(
-    paths: Annotated[
-        list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz too), folders, or - for standard input.")
-    ],
+    paths: Annotated[list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz too), folders, or - for standard input.")],
     bundle: BundlePath = None,
     as_table: Annotated[bool, typer.Option("--table", help="Print tables for the eye instead of JSON lines.")] = False,
     evidence: Annotated[bool, typer.Option(help="Show the sentences that carry each tag.")] = True,
-    kind: Annotated[
-        str | None, typer.Option("--format", help="text, html, jsonl, csv or parquet; default: by the file's ending.")
-    ] = None,
+    kind: Annotated[str | None, typer.Option("--format", help="text, html, jsonl, csv or parquet; default: by the file's ending.")] = None,
     text_column: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
     id_column: Annotated[str, typer.Option(help="Field or column that holds the id.")] = "id",
     title_column: Annotated[str, typer.Option(help="Field or column that holds the title.")] = "title",
@@ -116,9 +108,7 @@ def prediction_table(prediction: Prediction, bundle: Bundle, evidence: bool = Tr
 
 
 @bundle_app.command()
-def show(
-    bundle: BundleArgument = None, as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False
-) -> None:
+def show(bundle: BundleArgument = None, as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False) -> None:
     """Show what a bundle was trained on, its thresholds and its figures."""
     loaded = Bundle.load(bundle)
     if as_json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,9 +100,8 @@ class LinearModel:
         norms = np.sqrt(np.bincount(blocks, values**2, 2 * count))
         values /= np.maximum(norms, 1e-12)[blocks]
         logits = np.tile(weights.intercept.astype(np.float64), (count, 1))
-        filled, starts = np.unique(rows, return_index=True)
-        ends = np.append(starts[1:], len(rows))
-        for row, start, end in zip(filled, starts, ends, strict=True):
+        bounds = np.searchsorted(rows, np.arange(count + 1))
+        for row, (start, end) in enumerate(pairwise(bounds)):
             logits[row] += values[start:end] @ weights.coef[features[start:end]]
         return logits
 

@@ -70,6 +70,4 @@ class Prediction:
                 model=row["model"],
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"prediction {row!r:.80}: {error!r}", "the fields of Prediction.to_dict", "Score the text again."
-            ) from error
+            raise InputError(f"prediction {row!r:.80}: {error!r}", "the fields of Prediction.to_dict", "Score the text again.") from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from newswatch.scorer import Article
 from newswatch.text import check_text
@@ -105,8 +105,8 @@ def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Row]:
 
 def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Row]:
     if kind is None:
-        buffered = io.BufferedReader(stream) if not hasattr(stream, "peek") else stream
-        kind, stream = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text", buffered
+        stream = buffered = io.BufferedReader(cast("io.RawIOBase", stream))
+        kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")
     yield from _READERS[_known(kind)](stream, "-", columns)
@@ -137,7 +137,7 @@ def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
     try:
         from trafilatura import bare_extraction
     except ImportError as error:
-        raise MissingExtraError("trafilatura", "files") from error
+        raise MissingExtraError(error.name or "trafilatura", "files") from error
     page = bare_extraction(stream.read(), include_comments=False, include_tables=False, with_metadata=True)
     if page is None or not page.text:
         raise InputError(f"{name}: no article text", "a page with an article", "Save the page's text as .txt.")
@@ -165,7 +165,7 @@ def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]
 def _read_csv(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
     csv.field_size_limit(MAX_FIELD)
     # Bytes that are no UTF-8 become lone surrogates, so that one bad row does not end the file.
-    rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=""))  # type: ignore[arg-type]
+    rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=""))
     _expect_column(columns.text, rows.fieldnames or [], name)
     while True:
         place = f"{name}:{rows.line_num + 1}"
@@ -187,7 +187,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[Row]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise MissingExtraError("pyarrow", "files") from error
+        raise MissingExtraError(error.name or "pyarrow", "files") from error
     try:
         with ParquetFile(file) as table:
             names = table.schema_arrow.names

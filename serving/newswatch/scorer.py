@@ -39,9 +39,7 @@ class Scorer:
             InputError: an article is no text, or its text cannot be scored; names its position.
         """
         if isinstance(articles, str | bytes | Article) or not isinstance(articles, Iterable):
-            raise InputError(
-                f"articles of type {type(articles).__name__}", "a list of texts or Articles", "Put the text into a list."
-            )
+            raise InputError(f"articles of type {type(articles).__name__}", "a list of texts or Articles", "Put the text into a list.")
         given = [self._article(article, number) for number, article in enumerate(articles)]
         documents = [document for _, document in given]
         return [

@@ -27,9 +27,7 @@ def fit_platt(logits: FloatArray, labels: BoolArray, known: BoolArray) -> NDArra
     """
     targets = labels.astype(np.float64)
     common = _fit_pair(logits[known], targets[known], np.array([1.0, 0.0]), 1e-3)
-    return np.array(
-        [_fit_pair(z[rows], y[rows], common, TAG_STRENGTH) for z, y, rows in zip(logits.T, targets.T, known.T, strict=True)]
-    )
+    return np.array([_fit_pair(z[rows], y[rows], common, TAG_STRENGTH) for z, y, rows in zip(logits.T, targets.T, known.T, strict=True)])
 
 
 def _fit_pair(logits: FloatArray, targets: FloatArray, centre: FloatArray, strength: float) -> NDArray[Any]:

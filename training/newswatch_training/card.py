@@ -19,9 +19,7 @@ HEADLINE = {
 }
 
 
-def write_card(
-    name: str, kind: str, scheme: Scheme, census: Census, metrics: Mapping[str, float], corpus: Mapping[str, Any]
-) -> str:
+def write_card(name: str, kind: str, scheme: Scheme, census: Census, metrics: Mapping[str, float], corpus: Mapping[str, Any]) -> str:
     """Markdown text of the card.
 
     Args:

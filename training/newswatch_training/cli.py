@@ -32,9 +32,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the split into folds.")] = 0,
     store: Annotated[Path, typer.Option(help="Folder of the local MLflow store, the bundles and the champion.")] = Path("mlruns"),
     promote: Annotated[bool, typer.Option(help="Make the new bundle the champion.")] = True,
-    if_changed: Annotated[
-        bool, typer.Option("--if-changed", help="Do nothing if the champion was trained on this corpus.")
-    ] = False,
+    if_changed: Annotated[bool, typer.Option("--if-changed", help="Do nothing if the champion was trained on this corpus.")] = False,
 ) -> None:
     """Train the linear model on a corpus, track the run in MLflow and publish the bundle as mlruns/champion."""
     from newswatch_training.fit import FitSettings, is_current, run_fit
@@ -50,12 +48,8 @@ def fit(
         return
     result = run_fit(found, str(corpus), tags, settings, FitSettings(folds, seed, promote, store))
     _print_metrics(result.metrics, ("cv", "time"), tags.names, ("by event", "by time"))
-    out.print(
-        f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True
-    )
-    out.print(
-        f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True
-    )
+    out.print(f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True)
+    out.print(f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -79,16 +73,12 @@ def evaluate(
     worst = worst_errors(outcome, errors)
     if as_json:
         typer.echo(
-            json.dumps(
-                {"bundle": loaded.label, "metrics": metrics, "errors": [asdict(e) for e in worst]}, ensure_ascii=False, indent=1
-            )
+            json.dumps({"bundle": loaded.label, "metrics": metrics, "errors": [asdict(e) for e in worst]}, ensure_ascii=False, indent=1)
         )
     else:
         _print_metrics(metrics, ("",), loaded.scheme.names, (str(data),))
         for error in worst:
-            out.print(
-                f"{error.kind} {error.tag} ({error.probability:.2f}) {error.id}: {error.sentence}", markup=False, highlight=False
-            )
+            out.print(f"{error.kind} {error.tag} ({error.probability:.2f}) {error.id}: {error.sentence}", markup=False, highlight=False)
     if corpus.faults:
         raise typer.Exit(3)
 

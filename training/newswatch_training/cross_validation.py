@@ -14,7 +14,7 @@ from newswatch_training.deciding import fit_decision
 from newswatch_training.examples import Examples
 from newswatch_training.metrics import Outcome, decide, join_outcomes
 
-Advance = Callable[[str], None]
+Advance = Callable[[str], object]
 
 
 class Fitter(Protocol):

@@ -11,20 +11,17 @@ from newswatch_training.examples import Examples
 from newswatch_training.thresholds import choose_thresholds, review_band
 
 
-def fit_decision(logits: Sequence[Logits], examples: Examples, fixed_threshold: float | None = None) -> Decision:
+def fit_decision(logits: Sequence[Logits], examples: Examples) -> Decision:
     """Fit the rules of every tag.
 
     Args:
         logits: of each example, by a model that did not see it.
-        fixed_threshold: one threshold for all tags instead of chosen ones, as published benchmarks ask.
     """
     labels, known = examples.labels, examples.known
     article = np.stack([own.article for own in logits])
     platt = fit_platt(article, labels, known)
     probabilities = probability(platt[:, 0] * article + platt[:, 1])
     thresholds = choose_thresholds(probabilities, labels, known)
-    if fixed_threshold is not None:
-        thresholds = np.full_like(thresholds, fixed_threshold)
     bands = [review_band(p[k], y[k], t) for p, y, k, t in zip(probabilities.T, labels.T, known.T, thresholds, strict=True)]
     sentence_platt, evidence_thresholds = _fit_evidence(logits, examples)
     rules = {

@@ -29,7 +29,7 @@ def worst_errors(outcome: Outcome, count: int = 60) -> list[WorstError]:
     for row, tag in zip(*np.unravel_index(order, distance.shape), strict=True):
         missed = bool(examples.labels[row, tag])
         marks = examples.evidence[row] if missed else outcome.evidence[row]
-        rows = np.flatnonzero(marks[:, tag]) if marks is not None else []
+        rows = np.flatnonzero(marks[:, tag]) if marks is not None else np.empty(0, dtype=np.int64)
         found.append(
             WorstError(
                 id=examples.records[row].id,

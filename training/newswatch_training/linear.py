@@ -108,7 +108,7 @@ def _fit_weights(matrix: Matrix, words: int, labels: BoolArray, c: float, settin
     weighted = transformer.fit_transform(matrix)
     features = sparse.hstack([normalize(weighted[:, :words]), normalize(weighted[:, words:])]).tocsr()
     features.sum_duplicates()  # in place, and so not in two threads at once
-    # liblinear releases the GIL, so threads fit two tags at once without copies of the matrix.
+    # The solver spends its time in scipy's products, which release the GIL: threads share one matrix.
     fitted = Parallel(n_jobs=-1, prefer="threads")(delayed(_fit_tag)(features, column, c, settings) for column in labels.T)
     coef = np.stack([coef for coef, _ in fitted], axis=1).astype(np.float32)
     return Weights(transformer.idf_.astype(np.float32), coef, np.array([intercept for _, intercept in fitted]))
@@ -118,15 +118,9 @@ def _fit_tag(features: Matrix, labels: BoolArray, c: float, settings: LinearSett
     positives = int(labels.sum())
     if positives in (0, len(labels)):  # nothing to learn: the log-odds of Laplace's rule of succession
         return np.zeros(features.shape[1]), float(np.log((positives + 1) / (len(labels) - positives + 1)))
-    model = LogisticRegression(
-        C=c,
-        class_weight="balanced" if settings.balanced else None,
-        solver="liblinear",
-        dual=True,
-        max_iter=1000,
-        tol=1e-3,
-        random_state=0,
-    )
+    # newton-cg draws no random numbers: liblinear's dual solver shares one generator between threads, and no two fits agree.
+    weight = "balanced" if settings.balanced else None
+    model = LogisticRegression(C=c, class_weight=weight, solver="newton-cg", tol=1e-3, max_iter=200)
     model.fit(features, labels)
     return model.coef_[0], float(model.intercept_[0])
 

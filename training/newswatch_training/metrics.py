@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score, label_ranking_loss
 
 from newswatch.decision import Decision
@@ -46,7 +48,7 @@ def decide(logits: Sequence[Logits], decision: Decision, examples: Examples) -> 
     return Outcome(examples, probabilities, carried, decision.in_review(probabilities), tuple(evidence))
 
 
-def join_outcomes(parts: Sequence[Outcome], rows: Sequence[Sequence[int]], examples: Examples) -> Outcome:
+def join_outcomes(parts: Sequence[Outcome], rows: Sequence[NDArray[Any]], examples: Examples) -> Outcome:
     """One outcome over all `examples`, from outcomes over the disjoint `rows` of them."""
     n, tags = examples.labels.shape
     probabilities, carried, review = np.zeros((n, tags)), np.zeros((n, tags), np.bool_), np.zeros((n, tags), np.bool_)
@@ -140,6 +142,6 @@ def _mean(values: FloatArray) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-def _share(truth: BoolArray, said: BoolArray) -> float:
+def _share(truth: Any, said: Any) -> float:
     """Share of `said` that is true; 1 where nothing was said."""
     return float((truth & said).sum() / said.sum()) if said.any() else 1.0

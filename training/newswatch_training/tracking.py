@@ -86,9 +86,7 @@ class Run:
 
         self.client.log_artifacts(self.id, str(bundle.folder), "bundle")
         try:
-            self.client.create_registered_model(
-                REGISTERED_MODEL, description="Tags security news and shows the sentences that say so."
-            )
+            self.client.create_registered_model(REGISTERED_MODEL, description="Tags security news and shows the sentences that say so.")
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

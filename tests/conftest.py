@@ -1,0 +1,79 @@
+"""Parts that tests share: a small corpus, and a bundle trained on it once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from newswatch.bundle import Bundle
+from newswatch.scorer import Scorer
+from newswatch_labels import Record, Scheme, read_corpus, write_corpus
+from newswatch_labels.corpus import Corpus
+
+ROOT = Path(__file__).parent.parent
+CORPUS = ROOT / "labels" / "corpus"
+SAMPLES = ROOT / "labels" / "samples"
+SHARED = ROOT.parent / "shared"
+SMALL_PER_TAG = 22
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    return SAMPLES
+
+
+@pytest.fixture(scope="session")
+def scheme() -> Scheme:
+    return Scheme.load()
+
+
+@pytest.fixture(scope="session")
+def corpus(scheme: Scheme) -> Corpus:
+    return read_corpus(CORPUS, scheme)
+
+
+@pytest.fixture(scope="session")
+def small_records(corpus: Corpus, scheme: Scheme) -> list[Record]:
+    """Short records, each tag on 22 of them or more, and as many without a tag."""
+    chosen: dict[str, Record] = {}
+    short = sorted(corpus.records, key=lambda record: len(record.text))
+    for wanted in (*scheme.names, None):
+        carriers = [r for r in short if (wanted in r.labels if wanted else not r.labels)]
+        chosen.update((record.id, record) for record in carriers[:SMALL_PER_TAG])
+    return [replace(r, contrast=r.contrast if r.contrast in chosen else None) for r in chosen.values()]
+
+
+@pytest.fixture(scope="session")
+def small_corpus(small_records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "small.jsonl"
+    write_corpus(small_records, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def store(small_corpus: Path, scheme: Scheme, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real MLflow store after one fit on the small corpus."""
+    from newswatch_training.fit import FitSettings, run_fit
+    from newswatch_training.linear import LinearSettings
+
+    store = tmp_path_factory.mktemp("store") / "mlruns"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        run_fit(read_corpus(small_corpus, scheme), str(small_corpus), scheme, LinearSettings(), FitSettings(folds=3, store=store))
+    return store
+
+
+@pytest.fixture(scope="session")
+def bundle(store: Path) -> Bundle:
+    return Bundle.load(store / "champion")
+
+
+@pytest.fixture(scope="session")
+def scorer(bundle: Bundle) -> Scorer:
+    return Scorer(bundle)
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEWSWATCH_BUNDLE", raising=False)
+    monkeypatch.delenv("NEWSWATCH_BUNDLE_SHA256", raising=False)
