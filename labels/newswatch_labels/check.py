@@ -13,7 +13,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found. `faults` are errors; near-duplicates are reported, and kept in one fold."""
+    """What a check found. `faults` are errors; near-duplicates (contrast pairs aside) are reported, and kept in one fold."""
 
     faults: tuple[str, ...]
     duplicates: tuple[Duplicate, ...]
@@ -32,7 +32,9 @@ def check_corpus(corpus: Corpus) -> CheckReport:
     faults += _contrast_faults(records)
     if len({record.event or record.id for record in records}) >= FOLDS:
         faults += _fold_faults(records)
-    return CheckReport(tuple(faults), tuple(near_duplicates(records)), tuple(shared_runs(records)))
+    contrasts = {frozenset((record.id, record.contrast)) for record in records}
+    duplicates = [pair for pair in near_duplicates(records) if frozenset((pair.first, pair.second)) not in contrasts]
+    return CheckReport(tuple(faults), tuple(duplicates), tuple(shared_runs(records)))
 
 
 def _contrast_faults(records: Sequence[Record]) -> list[str]:

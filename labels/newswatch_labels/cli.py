@@ -1,11 +1,13 @@
 """`newswatch-labels`: check, count and split a corpus."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from newswatch_labels.agreement import compare_readers
 from newswatch_labels.census import take_census
 from newswatch_labels.check import check_corpus
 from newswatch_labels.corpus import SPLITS, Corpus, read_corpus, write_corpus
@@ -29,9 +31,11 @@ def check(corpus: CorpusPath, scheme: SchemePath = None) -> None:
     for fault in report.faults:
         err.print(f"fault: {fault}", style="red", markup=False, highlight=False, soft_wrap=True)
     for run in report.runs:
-        err.print(f"shared words: {run.first} and {run.second}: {run.words!r}", style="red", markup=False, highlight=False)
+        err.print(f"shared words: {run.first} and {run.second}: {run.words!r}", style="red", markup=False, highlight=False, soft_wrap=True)
     for pair in report.duplicates:
-        out.print(f"near-duplicates, kept in one fold: {pair.first} and {pair.second} ({pair.similarity:.2f})", highlight=False)
+        out.print(
+            f"near-duplicates, kept in one fold: {pair.first} and {pair.second} ({pair.similarity:.2f})", highlight=False, soft_wrap=True
+        )
     _print_census(found, tags)
     out.print(
         f"{len(found.records)} records, {len(report.faults)} faults, {len(report.runs)} shared runs of words, "
@@ -89,6 +93,37 @@ def split(
         chosen = [record for record, part in zip(records, parts, strict=True) if part == number]
         write_corpus(chosen, to / f"{name}.jsonl")
         out.print(f"{to / f'{name}.jsonl'}: {len(chosen)} records", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def agree(
+    first: Annotated[Path, typer.Argument(help="One reader's records.")],
+    second: Annotated[Path, typer.Argument(help="The other's, of the same texts; records only one of them has are passed over.")],
+    scheme: SchemePath = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare two readings: kappa and F1 per tag and on evidence sentences, and every disagreement."""
+    tags = Scheme.load(scheme)
+    readings = [read_corpus(path, tags) for path in (first, second)]
+    for reading in readings:
+        _report_faults(reading)
+    agreement = compare_readers(readings[0].records, readings[1].records, tags)
+    rows = [
+        (name, a.both, a.only_first, a.only_second, a.kappa, a.f1, a.evidence_f1)
+        for name, a in (*agreement.tags.items(), ("all tags", agreement.micro))
+    ]
+    if as_json:
+        keys = ("tag", "both", "only_first", "only_second", "kappa", "f1", "evidence_f1")
+        figures = [dict(zip(keys, row, strict=True)) for row in rows]
+        listed = [asdict(d) for d in agreement.disagreements]
+        whole = {"records": agreement.records, "macro_f1": agreement.macro_f1, "tags": figures, "disagreements": listed}
+        typer.echo(json.dumps(whole, ensure_ascii=False, indent=1))
+        return
+    for d in agreement.disagreements:
+        shown = " | ".join(d.sentences)
+        out.print(f"{d.id}: {d.tag} given by the {d.given_by} reader alone: {shown}", markup=False, highlight=False, soft_wrap=True)
+    columns = ("tag", "both", "first alone", "second alone", "kappa", "F1", "F1 of evidence")
+    out.print(table(f"Agreement on {agreement.records} records, macro F1 {agreement.macro_f1:.3f}", columns, rows))
 
 
 def _report_faults(found: Corpus) -> None:

@@ -1,6 +1,7 @@
 """Folds: splits that never part records of one event, a contrast pair, or near-duplicates."""
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -8,9 +9,13 @@ from newswatch_labels.duplicates import near_duplicates
 from newswatch_labels.errors import RecordError
 from newswatch_labels.record import Record
 
+_EVENT = re.compile(r".+?-\d{6}(?=-)")
+
 
 def group_records(records: Sequence[Record]) -> list[int]:
-    """Number the groups that no split may part: one event, a contrast pair, near-duplicates, and what these join.
+    """Number the groups that no split may part: one place in one month, a contrast pair, near-duplicates, and what these join.
+
+    Place and month, not the whole event key: two writers may name one event in two ways.
 
     Returns:
         Per record the number of its group, counted from 0 in reading order.
@@ -31,7 +36,7 @@ def group_records(records: Sequence[Record]) -> list[int]:
     events: dict[str, int] = {}
     for number, record in enumerate(records):
         if record.event:
-            join(events.setdefault(record.event, number), number)
+            join(events.setdefault(_place_and_month(record.event), number), number)
         if record.contrast in position:
             join(position[record.contrast], number)
     for pair in near_duplicates(records):
@@ -40,13 +45,14 @@ def group_records(records: Sequence[Record]) -> list[int]:
     return [numbers.setdefault(root(number), len(numbers)) for number in range(len(records))]
 
 
-def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int = 0) -> list[int]:
+def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int = 0, groups: Sequence[int] | None = None) -> list[int]:
     """Share the groups out so that every part gets its share of the records and of each tag.
 
     Groups are dealt largest first, each to the part whose shares then deviate least: scikit-learn's StratifiedGroupKFold, for many labels.
 
     Args:
         shares: positive share of each part; equal shares give folds.
+        groups: what `group_records` said, if known already.
 
     Returns:
         Per record the number of its part.
@@ -55,7 +61,7 @@ def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int
         RecordError: there are fewer groups than parts.
     """
     members: dict[int, list[int]] = defaultdict(list)
-    for number, group in enumerate(group_records(records)):
+    for number, group in enumerate(groups or group_records(records)):
         members[group].append(number)
     if len(members) < len(shares):
         raise RecordError(f"{len(members)} separate events", f"at least {len(shares)}", "Add records or ask for fewer parts.")
@@ -83,14 +89,14 @@ def split_by_event(records: Sequence[Record], shares: Sequence[float], seed: int
     return parts
 
 
-def split_by_time(records: Sequence[Record], test_share: float = 0.2) -> list[int]:
+def split_by_time(records: Sequence[Record], test_share: float = 0.2, groups: Sequence[int] | None = None) -> list[int]:
     """Put the newest groups into part 1 until it holds `test_share` of the dated records; the rest, the undated too, is part 0.
 
     A group is as old as its newest record.
     """
     newest: dict[int, str] = {}
     sizes: Counter[int] = Counter()
-    groups = group_records(records)
+    groups = groups or group_records(records)
     for record, group in zip(records, groups, strict=True):
         sizes[group] += 1
         if record.source_date:
@@ -102,6 +108,11 @@ def split_by_time(records: Sequence[Record], test_share: float = 0.2) -> list[in
             break
         test.add(group)
     return [int(group in test) for group in groups]
+
+
+def _place_and_month(event: str) -> str:
+    found = _EVENT.match(event)
+    return found[0] if found else event
 
 
 def _counts(records: Sequence[Record]) -> Counter[str]:

@@ -22,8 +22,11 @@ def test_groups_join_events_contrasts_and_near_duplicates() -> None:
         record("d", LONG),
         record("e", LONG + " again"),
         record("f"),
+        record("g", event="erbil-202109-attack"),
+        record("h", event="erbil-202109-other-name"),
+        record("i", event="erbil-202110-attack"),
     ]
-    assert group_records(records) == [0, 0, 0, 1, 1, 2]
+    assert group_records(records) == [0, 0, 0, 1, 1, 2, 3, 3, 4]
 
 
 def test_shipped_corpus_keeps_groups_whole_and_tags_even(corpus: Corpus) -> None:

@@ -35,22 +35,23 @@ class Spy:
 
 def test_no_model_scores_what_it_or_its_event_was_trained_on(small_records: list[Record], scheme: Scheme) -> None:
     examples = Examples.prepare(small_records, scheme)
-    spy = Spy(examples)
-    validation = cross_validate(spy, examples, 3, 0, str)
+    spy, groups = Spy(examples), group_records(small_records)
+    validation = cross_validate(spy, examples, groups, 3, 0, str)
     assert len(validation.logits) == len(small_records)
-    validate_on_newest(spy, examples, validation.logits)
-    groups = np.array(group_records(small_records))
+    validate_on_newest(spy, examples, groups, validation.logits)
+    of = np.array(groups)
     assert len(spy.seen) == 4
     for trained, scored in spy.seen:
         assert trained
         assert scored
-        assert not set(groups[list(trained)]) & set(groups[list(scored)])
+        assert not set(of[list(trained)]) & set(of[list(scored)])
     assert set.union(*(scored for _, scored in spy.seen[:3])) == set(range(len(small_records)))
 
 
 def test_same_seed_same_figures(small_records: list[Record], scheme: Scheme) -> None:
     examples = Examples.prepare(small_records, scheme)
-    first, second = (cross_validate(LinearFitter(examples, LinearSettings()), examples, 3, 0, str) for _ in range(2))
+    groups = group_records(small_records)
+    first, second = (cross_validate(LinearFitter(examples, LinearSettings()), examples, groups, 3, 0, str) for _ in range(2))
     np.testing.assert_array_equal(first.outcome.probabilities, second.outcome.probabilities)
     assert first.decision.to_dict() == second.decision.to_dict()
 

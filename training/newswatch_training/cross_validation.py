@@ -41,13 +41,17 @@ class CrossValidation:
     outcome: Outcome
 
 
-def cross_validate(fitter: Fitter, examples: Examples, folds: int, seed: int, advance: Advance) -> CrossValidation:
+def cross_validate(fitter: Fitter, examples: Examples, groups: Sequence[int], folds: int, seed: int, advance: Advance) -> CrossValidation:
     """Fit a model per fold (events, contrast pairs and near-duplicates whole) and score the fold with it.
+
+    Args:
+        groups: of each example, as `newswatch_labels.folds.group_records` numbers them.
+        advance: called with the name of each step.
 
     Raises:
         RecordError: there are fewer events than folds.
     """
-    parts = np.array(split_by_event(examples.records, [1 / folds] * folds, seed))
+    parts = np.array(split_by_event(examples.records, [1 / folds] * folds, seed, groups))
     logits: dict[int, Logits] = {}
     held_out = [np.flatnonzero(parts == fold) for fold in range(folds)]
     for fold, rows in enumerate(held_out):
@@ -62,9 +66,9 @@ def cross_validate(fitter: Fitter, examples: Examples, folds: int, seed: int, ad
     return CrossValidation(ordered, fit_decision(ordered, examples), join_outcomes(outcomes, held_out, examples))
 
 
-def validate_on_newest(fitter: Fitter, examples: Examples, logits: Sequence[Logits]) -> Outcome | None:
+def validate_on_newest(fitter: Fitter, examples: Examples, groups: Sequence[int], logits: Sequence[Logits]) -> Outcome | None:
     """Train on the past, decide by the past's held-out `logits`, measure on the newest fifth; None without dates."""
-    newest = np.array(split_by_time(examples.records), dtype=np.bool_)
+    newest = np.array(split_by_time(examples.records, groups=groups), dtype=np.bool_)
     if not newest.any():
         return None
     past, future = np.flatnonzero(~newest), np.flatnonzero(newest)

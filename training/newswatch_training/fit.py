@@ -14,6 +14,7 @@ from newswatch.bundle import MANIFEST, Bundle
 from newswatch_labels.census import take_census
 from newswatch_labels.corpus import Corpus
 from newswatch_labels.errors import RecordError
+from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err
 from newswatch_training.card import write_card
@@ -76,9 +77,10 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
         advance("reading sentences and counting n-grams")
         examples = Examples.prepare(corpus.records, scheme)
         fitter = LinearFitter(examples, model)
-        validation = cross_validate(fitter, examples, settings.folds, settings.seed, advance)
+        groups = group_records(examples.records)
+        validation = cross_validate(fitter, examples, groups, settings.folds, settings.seed, advance)
         advance("the past, for the newest fifth")
-        newest = validate_on_newest(fitter, examples, validation.logits)
+        newest = validate_on_newest(fitter, examples, groups, validation.logits)
         advance("all records")
         final = fitter.fit(np.arange(len(examples.records)))
         seconds = time.perf_counter() - started

@@ -33,7 +33,7 @@ class LinearSettings:
 
     article_c: float = 30.0
     sentence_c: float = 10.0
-    balanced: bool = True
+    balanced: bool = False
     mix: float = 0.5
     min_word_df: int = 2
     min_char_df: int = 3
