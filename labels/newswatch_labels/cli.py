@@ -1,9 +1,9 @@
-"""`newswatch-labels`: check, count and split a corpus."""
+"""`newswatch-labels`: check, count, split and exchange a corpus."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +13,16 @@ from newswatch_labels.check import check_corpus
 from newswatch_labels.corpus import SPLITS, Corpus, read_corpus, write_corpus
 from newswatch_labels.errors import InputError
 from newswatch_labels.folds import split_by_event, split_by_time
+from newswatch_labels.label_studio import from_label_studio, label_studio_config, to_label_studio
 from newswatch_labels.scheme import Scheme
+from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl, write_whole
 from newswatch_labels.terminal import err, new_app, out, run_command, table
 
-app = new_app("Check, count and split labelled corpora.")
+LABEL_STUDIO = "label-studio"
+EXPORTS = (LABEL_STUDIO, "csv", "jsonl")
+LEFT_OUT = 3
+
+app = new_app("Check, count, split and exchange labelled corpora.")
 
 CorpusPath = Annotated[Path, typer.Argument(help="A JSONL file, or a folder of them.")]
 SchemePath = Annotated[Path | None, typer.Option("--scheme", help="A taxonomy.yaml; default: the one shipped.")]
@@ -124,6 +130,82 @@ def agree(
         out.print(f"{d.id}: {d.tag} given by the {d.given_by} reader alone: {shown}", markup=False, highlight=False, soft_wrap=True)
     columns = ("tag", "both", "first alone", "second alone", "kappa", "F1", "F1 of evidence")
     out.print(table(f"Agreement on {agreement.records} records, macro F1 {agreement.macro_f1:.3f}", columns, rows))
+
+
+@app.command()
+def export(
+    corpus: CorpusPath,
+    path: Annotated[
+        Path, typer.Argument(metavar="OUT", help="File to write; for label-studio the tasks, and beside it the interface as .config.xml.")
+    ],
+    to: Annotated[str, typer.Option(help="label-studio (tasks), csv (every field) or jsonl (id, text and labels).")],
+    predictions: Annotated[Path | None, typer.Option(help="JSONL of newswatch score, as pre-annotations for label-studio.")] = None,
+    scheme: SchemePath = None,
+) -> None:
+    """Write a corpus for Label Studio, a spreadsheet or another trainer; exit status 3 if records were left out."""
+    if to not in EXPORTS or (predictions and to != LABEL_STUDIO):
+        given = f"--to {to}" + (f" --predictions {predictions}" if predictions else "")
+        raise InputError(given, f"--to {', '.join(EXPORTS)}; --predictions with {LABEL_STUDIO} alone", "Mend the options.")
+    tags = Scheme.load(scheme)
+    found = read_corpus(corpus, tags)
+    _report_faults(found)
+    if not found.records:
+        raise InputError(f"corpus {corpus} without a readable record", "at least one record", "Mend the rows named above.")
+    if to == LABEL_STUDIO:
+        tasks = to_label_studio(found.records, tags, _read_predictions(predictions, found) if predictions else None)
+        write_whole(json.dumps(tasks, ensure_ascii=False, indent=1) + "\n", path)
+        config = path.with_suffix(".config.xml")
+        write_whole(label_studio_config(tags), config)
+        out.print(f"{config}: {len(tags.names)} tags", highlight=False, soft_wrap=True)
+    else:
+        (to_csv if to == "csv" else to_jsonl)(found.records, path)
+    out.print(f"{path}: {len(found.records)} records", highlight=False, soft_wrap=True)
+    if found.faults:
+        raise typer.Exit(LEFT_OUT)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="The JSON export of Label Studio, or a CSV file that export wrote.")],
+    path: Annotated[Path, typer.Argument(metavar="OUT", help="JSONL file to write.")],
+    source: Annotated[str, typer.Option("--from", help="label-studio or csv.")],
+    scheme: SchemePath = None,
+) -> None:
+    """Read annotated tasks or an edited spreadsheet into a corpus file; exit status 3 if tasks or rows were left out."""
+    if source not in (LABEL_STUDIO, "csv"):
+        raise InputError(f"--from {source}", f"--from {LABEL_STUDIO} or csv", "Mend the option.")
+    tags = Scheme.load(scheme)
+    records, faults = from_label_studio(_read_tasks(file), tags) if source == LABEL_STUDIO else from_csv(file, tags)
+    _report_faults(Corpus(tuple(records), tuple(faults)))
+    if not records:
+        raise InputError(f"{file} without a readable record", "at least one record", "Mend what is named above.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_corpus(records, path)
+    out.print(f"{path}: {len(records)} records", highlight=False, soft_wrap=True)
+    if faults:
+        raise typer.Exit(LEFT_OUT)
+
+
+def _read_tasks(file: Path) -> list[Any]:
+    try:
+        tasks = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: {error}", "Label Studio's JSON export", "Export the project as JSON.") from error
+    if not isinstance(tasks, list):
+        raise InputError(f"{file}: {type(tasks).__name__}", "a list of tasks", "Export the project as JSON.")
+    return tasks
+
+
+def _read_predictions(file: Path, found: Corpus) -> list[dict[str, Any]]:
+    """Rows of `newswatch score`, of which at least one is on a record of the corpus."""
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file}: {error}", "JSONL that newswatch score wrote", "Score the corpus again.") from error
+    ids = {record.id for record in found.records}
+    if not all(isinstance(row, dict) for row in rows) or not any(row.get("id") in ids for row in rows):
+        raise InputError(f"{file}: no prediction on a record of the corpus", "rows with the ids of the corpus", "Score this corpus.")
+    return rows
 
 
 def _report_faults(found: Corpus) -> None:

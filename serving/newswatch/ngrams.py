@@ -8,7 +8,7 @@ from newswatch.text import normalise
 
 _TOKEN = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
-CHAR_SIZES = (3, 4, 5)
+CHAR_SIZES = (3, 4)
 
 
 def tokens(text: str) -> list[str]:
@@ -23,7 +23,7 @@ def word_ngrams(words: list[str]) -> Iterator[str]:
 
 
 def char_ngrams(word: str) -> Iterator[str]:
-    """Runs of 3 to 5 characters inside one word, padded by a space at both ends (scikit-learn's `char_wb`)."""
+    """Runs of 3 or 4 characters inside one word, padded by a space at both ends (scikit-learn's `char_wb`)."""
     padded = f" {word} "
     for size in CHAR_SIZES:
         if len(padded) <= size:

@@ -16,7 +16,7 @@ from newswatch_training.linear import LinearFitter, LinearSettings
 
 def test_char_ngrams_are_those_of_scikit_learn() -> None:
     text = "an agreement in al qaim"
-    analyze = CountVectorizer(analyzer="char_wb", ngram_range=(3, 5)).build_analyzer()
+    analyze = CountVectorizer(analyzer="char_wb", ngram_range=(3, 4)).build_analyzer()
     assert sorted(g for word in text.split() for g in char_ngrams(word)) == sorted(analyze(text))
 
 

@@ -19,7 +19,7 @@ CORPUS = Path("labels/corpus")
 OVERALL = (
     "macro_f1", "core_f1", "micro_f1", "weighted_f1", "example_f1", "macro_average_precision", "ranking_average_precision",
     "ranking_loss", "brier", "ece", "evidence_f1", "evidence_precision", "evidence_recall", "untagged_precision",
-    "review_share", "review_missed",
+    "review_share", "review_pairs", "review_missed",
 )  # fmt: skip
 PER_TAG = ("precision", "recall", "f1", "average_precision")
 
@@ -105,6 +105,38 @@ def bench(
     published = ", ".join(f"{model} {value:.4f}" for model, value in result.published.items())
     out.print(f"example F1 at 0.5: {result.at_half['example_f1']:.4f}; published: {published or 'none'}", highlight=False)
     out.print(f"chosen on dev (example F1 {result.dev_example_f1:.4f}): {result.settings}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def suspects(
+    corpus: Annotated[Path, typer.Option(help="JSONL file, or a folder of them.")] = CORPUS,
+    scheme: Annotated[Path | None, typer.Option(help="A taxonomy.yaml; default: the one shipped.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many to list.")] = 150,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the cross-validation by event.")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
+) -> None:
+    """List the labels that cross-validated confident learning holds for wrong, worst first, to be read again."""
+    from newswatch_labels.folds import group_records
+    from newswatch_training.cross_validation import cross_validate
+    from newswatch_training.examples import Examples
+    from newswatch_training.linear import LinearFitter, LinearSettings
+    from newswatch_training.suspects import find_suspects
+
+    tags = Scheme.load(scheme)
+    found = read_corpus(corpus, tags)
+    for fault in found.faults:
+        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    with err.status("counting n-grams") as status:
+        examples = Examples.prepare(found.records, tags)
+        groups = group_records(examples.records)
+        validation = cross_validate(LinearFitter(examples, LinearSettings()), examples, groups, folds, 0, status.update)
+    for suspect in find_suspects(validation.outcome, count):
+        if as_json:
+            typer.echo(json.dumps(asdict(suspect), ensure_ascii=False))
+        else:
+            question = "wrongly given" if suspect.given else "forgotten"
+            line = f"{suspect.id}: {suspect.tag} {question}? ({suspect.probability:.2f}) {suspect.title} | {suspect.sentence}"
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_metrics(metrics: dict[str, float], parts: tuple[str, ...], names: tuple[str, ...], titles: tuple[str, ...]) -> None:

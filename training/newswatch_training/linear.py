@@ -35,8 +35,8 @@ class LinearSettings:
     sentence_c: float = 10.0
     balanced: bool = False
     mix: float = 0.5
-    min_word_df: int = 2
-    min_char_df: int = 3
+    min_word_df: int = 3
+    min_char_df: int = 8
 
 
 @dataclass(frozen=True)

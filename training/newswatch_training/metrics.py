@@ -62,10 +62,11 @@ def join_outcomes(parts: Sequence[Outcome], rows: Sequence[NDArray[Any]], exampl
 def measure(outcome: Outcome) -> dict[str, float]:
     """All figures, by name, each between 0 and 1.
 
-    Macro figures are means over the tags that occur; the core's over core tags that occur. `example_f1` is Sorower's (2010) mean of
-    2 |Y & P| / (|Y| + |P|) over the articles where Y or P is not empty. `ece` is the expected calibration error (Guo et al.
-    2017, 15 equal bins) over all article-tag pairs. `review_share` counts articles with a tag in review; `review_missed` the
-    true tags below the band. `evidence_f1` compares shown with marked sentences over all tags, of the examples with marks.
+    Macro figures are means over the tags that occur; the core's over core tags that occur. `example_f1` is Sorower's (2010) mean
+    of 2 |Y & P| / (|Y| + |P|) over the articles where Y or P is not empty. `ece` is the expected calibration error (Guo et al.
+    2017, 15 equal bins) over all article-tag pairs. `review_share` counts articles with a tag in review, `review_pairs`
+    article-tag pairs; `review_missed` the true tags neither carried nor in review. `evidence_f1` compares shown with marked
+    sentences over all tags, of the examples with marks.
     Disputed tags count nowhere.
     """
     examples = outcome.examples
@@ -93,6 +94,7 @@ def measure(outcome: Outcome) -> dict[str, float]:
         "ece": calibration_error(p, y),
         "untagged_precision": _share(~labels.any(axis=1), ~carried.any(axis=1)),
         "review_share": float(outcome.review.any(axis=1).mean()),
+        "review_pairs": float(outcome.review.mean()),
         "review_missed": float((labels & ~outcome.carried & ~outcome.review).sum() / max(1, labels.sum())),
     }
     if not core.any():

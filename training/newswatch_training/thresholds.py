@@ -9,7 +9,7 @@ from newswatch_training.examples import BoolArray
 SHRINKAGE = 60.0
 LOWEST, HIGHEST = 0.1, 0.9
 REVIEW_MISS = 0.05
-REVIEW_WRONG = 0.05
+REVIEW_WRONG = 0.10
 
 
 def choose_thresholds(probabilities: FloatArray, labels: BoolArray, known: BoolArray) -> FloatArray:
