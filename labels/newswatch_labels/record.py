@@ -65,9 +65,9 @@ class Record:
     def to_json(self) -> str:
         """One JSON line, fields without content left out."""
         row: dict[str, Any] = {"id": self.id, "title": self.title, "text": self.text}
-        if self.evidence is None:
+        if self.evidence is None or tuple(self.evidence) != self.labels:
             row["labels"] = list(self.labels)
-        else:
+        if self.evidence is not None:
             row["evidence"] = {tag: list(sentences) for tag, sentences in self.evidence.items()}
         row |= {name: getattr(self, name) for name in ("source_url", "source_date", "outlet", "style", "event")}
         row |= {name: True for name in ("furniture", "translation") if getattr(self, name)}

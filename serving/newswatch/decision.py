@@ -11,7 +11,8 @@ from newswatch.prediction import Evidence, Prediction
 from newswatch.text import Document
 from newswatch_labels.scheme import Scheme
 
-MAX_EVIDENCE = 8
+MAX_EVIDENCE = 4
+LEAST_OF_BEST = 0.5
 
 
 def probability(logits: FloatArray) -> FloatArray:
@@ -87,13 +88,16 @@ class Decision:
     def evidence_rows(self, probabilities: FloatArray, tag: int) -> list[int]:
         """Numbers, in reading order, of the sentences that carry a tag the article carries, at most `MAX_EVIDENCE`.
 
+        A sentence with less than `LEAST_OF_BEST` of the best one's probability is left out: a reader needs few and sure ones.
+
         Args:
             probabilities: of the article's sentences, shape (S, T) with S >= 1.
             tag: column of the tag.
         """
         column = probabilities[:, tag]
         best = np.argsort(-column, kind="stable")[:MAX_EVIDENCE]
-        kept = [int(row) for row in best if column[row] >= self.evidence_threshold[tag]]
+        least = max(self.evidence_threshold[tag], LEAST_OF_BEST * column[best[0]])
+        kept = [int(row) for row in best if column[row] >= least]
         return sorted(kept or [int(best[0])])
 
     def predict(self, document: Document, logits: Logits, identity: str | None, model: str) -> Prediction:

@@ -90,6 +90,7 @@ def test_emoji_carriage_returns_and_every_field_come_back(scheme: Scheme) -> Non
     assert faults == []
     assert [unordered(r) for r in records] == [unordered(ODD)]
     assert records[0].labels == ("isis_attack", "casualties")
+    assert records[0].evidence["isis_attack"] == ("Two attacks", "ISIS 🔥 gunmen attacked\r\nDaquq.")  # type: ignore[index]
 
 
 @pytest.mark.parametrize("evidence", [None, {}, {"talks": ("We met.",)}])

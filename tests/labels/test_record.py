@@ -26,6 +26,12 @@ def test_record_round_trip(scheme: Scheme) -> None:
     assert parse_record(record.to_json(), scheme, "x.jsonl:1") == record
 
 
+def test_labels_without_a_sentence_survive_the_round_trip(scheme: Scheme) -> None:
+    record = parse_record(json.dumps(ROW | {"labels": ["denial", "talks", "cooperation"]}), scheme, "p")
+    assert record.labels == ("denial", "talks", "cooperation")
+    assert parse_record(record.to_json(), scheme, "p") == record
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -27,6 +27,8 @@ def test_calibration_threshold_and_band() -> None:
 
 def test_evidence_is_the_best_sentences_in_reading_order() -> None:
     column = np.array([0.1, 0.9, 0.2, 0.8])[:, None].repeat(2, axis=1)
+    close = np.array([0.51, 1.0, 0.49])[:, None].repeat(2, axis=1)
+    assert Decision(SCHEME, dict.fromkeys(SCHEME.names, TagRule(evidence_threshold=0.1))).evidence_rows(close, 0) == [0, 1]
     assert RULES.evidence_rows(column, 0) == [1, 3]
     assert RULES.evidence_rows(column / 10, 0) == [1]
     assert len(RULES.evidence_rows(np.full((50, 2), 0.9), 0)) == MAX_EVIDENCE

@@ -64,15 +64,14 @@ class Examples:
 
 
 def _mark(record: Record, document: Document, scheme: Scheme) -> BoolArray | None:
-    """(S, T): a sentence carries a tag if more than half of it lies in a marked passage."""
+    """(S, T): a sentence carries a tag if more than half of it lies in a marked passage, or no other is covered more."""
     if record.evidence is None:
         return None
     marks = np.zeros((len(document.sentences), len(scheme.names)), dtype=np.bool_)
     for tag, passages in record.evidence.items():
         for passage in passages:
-            for row, sentence in enumerate(document.sentences):
-                if _overlap(sentence, record, passage) > EVIDENCE_OVERLAP:
-                    marks[row, scheme.index(tag)] = True
+            covered = np.array([_overlap(sentence, record, passage) for sentence in document.sentences])
+            marks[covered >= min(EVIDENCE_OVERLAP, covered.max(initial=0.0) or 1.0), scheme.index(tag)] = True
     return marks
 
 

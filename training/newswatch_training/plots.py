@@ -14,8 +14,8 @@ def plot_precision_recall(outcome: Outcome) -> Figure:
     columns = min(4, max(1, len(tags)))
     rows = max(1, -(-len(tags) // columns))
     figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-    for axis in list(axes)[len(tags) :]:
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
+    for axis in axes[len(tags) :]:
         axis.set_axis_off()
     for axis, tag in zip(axes, tags, strict=False):
         known = examples.known[:, tag]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STORE = Path("mlruns")
 EXPERIMENT = "newswatch"
 REGISTERED_MODEL = "newswatch"
+PAGE = {"mlflow.experimentKind": "custom_model_development"}  # which of its pages MLflow opens with
 
 # Read by mlflow when it is imported or makes a request: no telemetry, and a dead server costs seconds, not minutes.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -145,6 +146,6 @@ def _start(uri: str, name: str, store: Path) -> Run:
         identity = experiment.experiment_id
     else:
         location = (store.resolve() / "artifacts").as_uri() if local else None
-        identity = client.create_experiment(EXPERIMENT, artifact_location=location)
+        identity = client.create_experiment(EXPERIMENT, artifact_location=location, tags=PAGE)
     run = client.create_run(identity, run_name=name, tags={"mlflow.source.name": "newswatch-train", "mlflow.source.type": "LOCAL"})
     return Run(run.info.run_id, uri, client)
