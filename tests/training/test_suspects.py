@@ -29,5 +29,5 @@ def test_labels_spoilt_on_purpose_are_found(small_records: list[Record], tmp_pat
     named = {row["id"] for row in found if row["tag"] == "pkk_activity" and not row["given"]}
     assert len(named & set(spoilt)) >= 2
     assert len(named) < len(records) / 20
-    confidence = [row["probability"] if row["given"] else 1 - row["probability"] for row in found]
+    confidence = [round(row["probability"] if row["given"] else 1 - row["probability"], 4) for row in found]
     assert confidence == sorted(confidence)
