@@ -79,7 +79,9 @@ def main() -> None:
     words = sum(len(text.split()) for text in texts) / len(texts)
     each = {name: 1000 * median(seconds) / len(texts) for name, seconds in cpu.items()}
     print(f"{len(texts)} articles of {words:.0f} words, CPU ms an article: {', '.join(f'{n} {ms:.2f}' for n, ms in each.items())}")
-    print(f"ratio {each['scikit-learn'] / each['newswatch']:.2f}, {1000 / each['newswatch']:.0f} articles/s; largest difference {drift:.1e}")
+    print(
+        f"ratio {each['scikit-learn'] / each['newswatch']:.2f}, {1000 / each['newswatch']:.0f} articles/s; largest difference {drift:.1e}"
+    )
 
 
 if __name__ == "__main__":
