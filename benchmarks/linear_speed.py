@@ -14,12 +14,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import normalize
+
 from newswatch import Scorer
 from newswatch.linear import LinearModel
 from newswatch.ngrams import char_ngrams, tokens, word_ngrams
 from newswatch.text import Document
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.preprocessing import normalize
 
 ROUNDS = 5
 

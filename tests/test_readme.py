@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
 from newswatch import Bundle, Prediction
 from newswatch.cli import app as score_app
 from newswatch_labels.cli import app as labels_app
 from newswatch_training.cli import app as train_app
-from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,7 +21,8 @@ APPS = {"newswatch": score_app, "newswatch-labels": labels_app, "newswatch-train
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", README, flags=re.S)
+    """Bodies of the fenced blocks of one kind; fences are paired in order, since a closing one looks like a bare opening one."""
+    return [body for found, body in re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.S | re.M) if found == kind]
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_json_example_has_the_form_of_a_prediction() -> None:
 
 
 def test_tree_names_files_that_exist() -> None:
-    (tree,) = [block for block in blocks("") if block.startswith("labels/")]
+    (tree,) = [block for block in blocks("") if block.startswith("labels/     ")]
     folders = {
         "labels": ROOT / "labels/newswatch_labels",
         "serving": ROOT / "serving/newswatch",

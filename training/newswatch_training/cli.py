@@ -28,7 +28,7 @@ PER_TAG = ("precision", "recall", "f1", "average_precision")
 def fit(
     corpus: Annotated[Path, typer.Option(help="JSONL file, or a folder of them.")] = CORPUS,
     scheme: Annotated[Path | None, typer.Option(help="A taxonomy.yaml; default: the one shipped.")] = None,
-    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the cross-validation by event.")] = 4,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the cross-validation by event.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the split into folds.")] = 0,
     store: Annotated[Path, typer.Option(help="Folder of the local MLflow store, the bundles and the champion.")] = Path("mlruns"),
     promote: Annotated[bool, typer.Option(help="Make the new bundle the champion.")] = True,

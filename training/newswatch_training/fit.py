@@ -42,7 +42,7 @@ class FitSettings:
         store: folder of the local MLflow store, the bundles and the champion.
     """
 
-    folds: int = 4
+    folds: int = 3
     seed: int = 0
     promote: bool = True
     store: Path = STORE
