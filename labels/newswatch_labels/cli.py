@@ -10,12 +10,12 @@ import typer
 from newswatch_labels.agreement import compare_readers
 from newswatch_labels.census import take_census
 from newswatch_labels.check import check_corpus
-from newswatch_labels.corpus import SPLITS, Corpus, read_corpus, write_corpus
+from newswatch_labels.corpus import SPLITS, Corpus, read_corpus, write_corpus, write_whole
 from newswatch_labels.errors import InputError
 from newswatch_labels.folds import split_by_event, split_by_time
 from newswatch_labels.label_studio import from_label_studio, label_studio_config, to_label_studio
 from newswatch_labels.scheme import Scheme
-from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl, write_whole
+from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl
 from newswatch_labels.terminal import err, new_app, out, run_command, table
 
 LABEL_STUDIO = "label-studio"

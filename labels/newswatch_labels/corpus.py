@@ -2,7 +2,7 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,8 +121,14 @@ def to_dataset(records: Iterable[Record]) -> "Dataset":
     )
 
 
-def write_corpus(records: Sequence[Record], path: Path) -> None:
+def write_corpus(records: Iterable[Record], path: Path) -> None:
     """Write the records as JSONL, one a line, under a temporary name first."""
+    write_whole("".join(record.to_json() + "\n" for record in records), path)
+
+
+def write_whole(content: str, path: Path) -> None:
+    """Write `content` as UTF-8, its line breaks as they are, under a temporary name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(record.to_json() + "\n" for record in records), encoding="utf-8")
+    partial.write_text(content, encoding="utf-8", newline="")
     partial.replace(path)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from newswatch_labels.corpus import write_whole
 from newswatch_labels.errors import RecordError
 from newswatch_labels.record import Record, parse_record
 from newswatch_labels.scheme import Scheme
@@ -21,14 +22,6 @@ _JSON = ("evidence", "extra")
 _FLAGS = ("furniture", "translation")
 _NULLABLE = ("source_url", "source_date", "contrast")
 _MAX_CELL = 50_000_000
-
-
-def write_whole(content: str, path: Path) -> None:
-    """Write `content` as UTF-8, its line breaks as they are, under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(content, encoding="utf-8", newline="")
-    partial.replace(path)
 
 
 def to_csv(records: Iterable[Record], path: Path) -> None:

@@ -2,13 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from newswatch.bundle import MANIFEST, Bundle
 from newswatch_labels.census import take_census
@@ -16,7 +14,6 @@ from newswatch_labels.corpus import Corpus
 from newswatch_labels.errors import RecordError
 from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
-from newswatch_labels.terminal import err
 from newswatch_training.card import write_card
 from newswatch_training.cross_validation import cross_validate, validate_on_newest
 from newswatch_training.errors import worst_errors
@@ -25,10 +22,12 @@ from newswatch_training.export import Provenance, publish, write_bundle
 from newswatch_training.linear import LinearFitter, LinearSettings
 from newswatch_training.metrics import measure
 from newswatch_training.plots import plot_precision_recall, plot_reliability, plot_tags
+from newswatch_training.progress import show_steps
 from newswatch_training.tracking import STORE, open_run
 
 NAME = "newswatch"
 ALIAS = "champion"
+OTHER_STEPS = 6  # of run_fit, beside a step a fold
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
     if not corpus.records:
         raise RecordError(f"no readable record in {source}", "labelled records", "See the rows left out, above.")
     asked = {"model": "linear", "folds": settings.folds, "seed": settings.seed, **asdict(model)}
-    with open_run(f"linear-{corpus.sha256[:8]}", settings.store) as run, _progress() as advance:
+    with open_run(f"linear-{corpus.sha256[:8]}", settings.store) as run, show_steps(settings.folds + OTHER_STEPS) as advance:
         run.log_settings({**asked, "records": len(corpus.records), "rows_left_out": len(corpus.faults)})
         started = time.perf_counter()
         advance("reading sentences and counting n-grams")
@@ -114,7 +113,6 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
         run.register(bundle, ALIAS if settings.promote else None)
         if settings.promote:
             publish(bundle, settings.store / "champion")
-        advance("done")
     return FitResult(bundle, metrics, run.id, run.uri, seconds)
 
 
@@ -126,22 +124,3 @@ def is_current(corpus: Corpus, model: LinearSettings, store: Path = STORE) -> bo
     manifest = json.loads(path.read_bytes())
     trained = {name: manifest["settings"].get(name) for name in asdict(model)}
     return bool(manifest["corpus"]["sha256"] == corpus.sha256 and trained == asdict(model))
-
-
-class _progress:  # noqa: N801 - used as a function
-    """A progress bar of the story's steps, on stderr."""
-
-    def __enter__(self) -> Callable[[str], None]:
-        columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=err)
-        self._bar.start()
-        self._task = self._bar.add_task("")
-        self._steps = 0
-        return self._advance
-
-    def _advance(self, step: str) -> None:
-        self._steps += 1
-        self._bar.update(self._task, description=step, completed=self._steps)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
