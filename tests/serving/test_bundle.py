@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from newswatch import Bundle, BundleError, Scorer
+from newswatch import Bundle, BundleError, NewswatchError, Scorer
 
 TRAVERSALS = [
     "../x", "../../etc/passwd", "/etc/passwd", "a/../../x", "..", "./../x", "a/..", "..\\x", "C:\\x", "c:x",
@@ -70,9 +70,8 @@ def test_later_format_is_refused(copy: Path) -> None:
 @pytest.mark.parametrize("change", [{"model": {"kind": "oracle"}}, {"model": {}}, {"scheme": {}}, {"decision": {}}, {"files": {}}])
 def test_manifest_that_lacks_something_is_refused(copy: Path, change: dict[str, Any]) -> None:
     edit(copy, **change)
-    with pytest.raises((BundleError, Exception), match=r"expected") as caught:
+    with pytest.raises(NewswatchError, match="expected"):
         Bundle.load(copy)
-    assert type(caught.value).__module__.startswith("newswatch")
 
 
 @pytest.mark.parametrize("name", TRAVERSALS)
