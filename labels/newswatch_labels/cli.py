@@ -16,7 +16,7 @@ from newswatch_labels.folds import split_by_event, split_by_time
 from newswatch_labels.label_studio import from_label_studio, label_studio_config, to_label_studio
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl
-from newswatch_labels.terminal import err, new_app, out, run_command, table
+from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 
 LABEL_STUDIO = "label-studio"
 EXPORTS = (LABEL_STUDIO, "csv", "jsonl")
@@ -61,7 +61,7 @@ def stats(
     """Count records per tag, length, style, outlet and year."""
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
-    _report_faults(found)
+    report_faults(found.faults)
     if as_json:
         typer.echo(json.dumps(take_census(found.records, tags).to_dict(), ensure_ascii=False, indent=1))
     else:
@@ -82,7 +82,7 @@ def split(
     if by not in ("event", "time") or dev + test >= 1:
         raise InputError(f"--by {by} --dev {dev} --test {test}", "--by event or time, and shares below 1 together", "Mend the options.")
     found = read_corpus(corpus, Scheme.load(scheme))
-    _report_faults(found)
+    report_faults(found.faults)
     records = found.records
     names = [name for name, share in zip(SPLITS, (1 - dev - test, dev, test), strict=True) if share > 0]
     if by == "event":
@@ -112,7 +112,7 @@ def agree(
     tags = Scheme.load(scheme)
     readings = [read_corpus(path, tags) for path in (first, second)]
     for reading in readings:
-        _report_faults(reading)
+        report_faults(reading.faults)
     agreement = compare_readers(readings[0].records, readings[1].records, tags)
     rows = [
         (name, a.both, a.only_first, a.only_second, a.kappa, a.f1, a.evidence_f1)
@@ -148,7 +148,7 @@ def export(
         raise InputError(given, f"--to {', '.join(EXPORTS)}; --predictions with {LABEL_STUDIO} alone", "Mend the options.")
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
-    _report_faults(found)
+    report_faults(found.faults)
     if not found.records:
         raise InputError(f"corpus {corpus} without a readable record", "at least one record", "Mend the rows named above.")
     if to == LABEL_STUDIO:
@@ -176,7 +176,7 @@ def import_(
         raise InputError(f"--from {source}", f"--from {LABEL_STUDIO} or csv", "Mend the option.")
     tags = Scheme.load(scheme)
     records, faults = from_label_studio(_read_tasks(file), tags) if source == LABEL_STUDIO else from_csv(file, tags)
-    _report_faults(Corpus(tuple(records), tuple(faults)))
+    report_faults(faults)
     if not records:
         raise InputError(f"{file} without a readable record", "at least one record", "Mend what is named above.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,11 +206,6 @@ def _read_predictions(file: Path, found: Corpus) -> list[dict[str, Any]]:
     if not all(isinstance(row, dict) for row in rows) or not any(row.get("id") in ids for row in rows):
         raise InputError(f"{file}: no prediction on a record of the corpus", "rows with the ids of the corpus", "Score this corpus.")
     return rows
-
-
-def _report_faults(found: Corpus) -> None:
-    for fault in found.faults:
-        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_census(found: Corpus, tags: Scheme) -> None:

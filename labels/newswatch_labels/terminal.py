@@ -28,6 +28,12 @@ def new_app(summary: str) -> typer.Typer:
     return typer.Typer(help=summary, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def report_faults(faults: Iterable[NewswatchError]) -> None:
+    """Name on stderr each row that was left out."""
+    for fault in faults:
+        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     """A table whose first column is text and whose others are numbers, floats to three places."""
     made = Table(title=title, title_justify="left", header_style="bold")

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -67,7 +68,7 @@ def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, k
             yield from _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
             continue
         for file in _files(Path(path)):
-            yield from _guarded(str(file), lambda file=file: _read_file(file, columns, kind))  # type: ignore[misc]
+            yield from _guarded(str(file), partial(_read_file, file, columns, kind))
 
 
 def _guarded(place: str, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -64,10 +65,18 @@ def test_card_has_figures_of_every_tag(bundle: Bundle) -> None:
 
 def test_current_champion_is_not_trained_again(store: Path, small_corpus: Path, scheme: Scheme) -> None:
     corpus = read_corpus(small_corpus, scheme)
-    assert is_current(corpus, LinearSettings(), store)
-    assert not is_current(corpus, LinearSettings(article_c=1.0), store)
+    assert is_current(corpus, scheme, LinearSettings(), store)
+    assert not is_current(corpus, scheme, LinearSettings(article_c=1.0), store)
+    assert not is_current(corpus, Scheme.of_names(scheme.names), LinearSettings(), store)
     result = CliRunner().invoke(app, ["fit", "--corpus", str(small_corpus), "--store", str(store), "--if-changed"])
     assert "nothing to do" in result.output
+
+
+def test_damaged_champion_is_not_current(store: Path, small_corpus: Path, scheme: Scheme, tmp_path: Path) -> None:
+    shutil.copytree(store / "champion", tmp_path / "champion")
+    assert is_current(read_corpus(small_corpus, scheme), scheme, LinearSettings(), tmp_path)
+    (tmp_path / "champion" / "linear.npz").write_bytes(b"")
+    assert not is_current(read_corpus(small_corpus, scheme), scheme, LinearSettings(), tmp_path)
 
 
 def test_reproducible_and_unpromoted(store: Path, bundle: Bundle, small_corpus: Path, scheme: Scheme, tmp_path: Path) -> None:

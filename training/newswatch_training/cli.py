@@ -11,7 +11,7 @@ from newswatch.bundle import Bundle
 from newswatch_labels.corpus import read_corpus
 from newswatch_labels.errors import InputError
 from newswatch_labels.scheme import Scheme
-from newswatch_labels.terminal import err, new_app, out, run_command, table
+from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 
 app = new_app("Train, evaluate and benchmark models.")
 
@@ -40,10 +40,9 @@ def fit(
 
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
-    for fault in found.faults:
-        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    report_faults(found.faults)
     settings = LinearSettings()
-    if if_changed and is_current(found, settings, store):
+    if if_changed and is_current(found, tags, settings, store):
         out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
         return
     result = run_fit(found, str(corpus), tags, settings, FitSettings(folds, seed, promote, store))
@@ -67,8 +66,7 @@ def evaluate(
     loaded = Bundle.load(bundle)
     with err.status(f"scoring {data}"):
         outcome, corpus = evaluate_bundle(loaded, data)
-    for fault in corpus.faults:
-        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    report_faults(corpus.faults)
     metrics = measure(outcome)
     worst = worst_errors(outcome, errors)
     if as_json:
@@ -124,8 +122,7 @@ def suspects(
 
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
-    for fault in found.faults:
-        err.print(f"left out: {fault}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    report_faults(found.faults)
     with err.status("counting n-grams") as status:
         examples = Examples.prepare(found.records, tags)
         groups = group_records(examples.records)

@@ -1,6 +1,5 @@
 """The story of a fit: read, split, fit, calibrate, evaluate, export, track, publish."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from newswatch.bundle import MANIFEST, Bundle
+from newswatch.bundle import Bundle
+from newswatch.model import BundleError
 from newswatch_labels.census import take_census
 from newswatch_labels.corpus import Corpus
 from newswatch_labels.errors import RecordError
@@ -116,11 +116,12 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
     return FitResult(bundle, metrics, run.id, run.uri, seconds)
 
 
-def is_current(corpus: Corpus, model: LinearSettings, store: Path = STORE) -> bool:
-    """Whether the champion was trained on this very corpus with these settings."""
-    path = store / "champion" / MANIFEST
-    if not path.is_file():
+def is_current(corpus: Corpus, scheme: Scheme, model: LinearSettings, store: Path = STORE) -> bool:
+    """Whether the champion is whole and was trained on this very corpus, scheme and settings."""
+    try:
+        champion = Bundle.load(store / "champion")
+    except BundleError:  # none yet, damaged, or of another release: train a new one
         return False
-    manifest = json.loads(path.read_bytes())
+    manifest = champion.manifest
     trained = {name: manifest["settings"].get(name) for name in asdict(model)}
-    return bool(manifest["corpus"]["sha256"] == corpus.sha256 and trained == asdict(model))
+    return bool(manifest["corpus"]["sha256"] == corpus.sha256 and trained == asdict(model) and champion.scheme == scheme)
