@@ -53,13 +53,12 @@ def small_corpus(small_records: list[Record], tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def store(small_corpus: Path, scheme: Scheme, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real MLflow store after one fit on the small corpus."""
-    from newswatch_training.fit import FitSettings, run_fit
-    from newswatch_training.linear import LinearSettings
+    from newswatch_training.fit import FitSettings, ModelSettings, run_fit
 
     store = tmp_path_factory.mktemp("store") / "mlruns"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        run_fit(read_corpus(small_corpus, scheme), str(small_corpus), scheme, LinearSettings(), FitSettings(folds=3, store=store))
+        run_fit(read_corpus(small_corpus, scheme), str(small_corpus), scheme, ModelSettings(), FitSettings(folds=3, store=store))
     return store
 
 

@@ -21,7 +21,6 @@ MANIFEST = "bundle.json"
 GOLDEN = "golden.jsonl"
 CARD = "README.md"
 CHAMPION = Path("mlruns/champion")
-GOLDEN_TOLERANCE = 1e-4
 _REQUIRED = ("name", "version", "scheme", "decision", "model", "files")
 
 
@@ -83,8 +82,8 @@ class Bundle:
             scores = self.decision.article_probabilities(logits.article)
             expected = np.array([row["scores"][name] for name in self.scheme.names])
             drift = float(np.abs(scores - expected).max())
-            if not drift <= GOLDEN_TOLERANCE:
-                raise _damaged(self.folder / GOLDEN, f"a score {drift:.2g} off on {row['id']!r}", f"at most {GOLDEN_TOLERANCE}")
+            if not drift <= self.model.tolerance:
+                raise _damaged(self.folder / GOLDEN, f"a score {drift:.2g} off on {row['id']!r}", f"at most {self.model.tolerance}")
 
 
 def find_bundle(path: str | Path | None = None) -> Path:

@@ -48,13 +48,16 @@ def score(
     bundle: BundlePath = None,
     as_table: Annotated[bool, typer.Option("--table", help="Print tables for the eye instead of JSON lines.")] = False,
     evidence: Annotated[bool, typer.Option(help="Show the sentences that carry each tag.")] = True,
+    cascade: Annotated[
+        bool, typer.Option(help="Let an ensemble's linear model answer alone where it is certain that there is no tag.")
+    ] = True,
     kind: Annotated[str | None, typer.Option("--format", help="text, html, jsonl, csv or parquet; default: by the file's ending.")] = None,
     text_column: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
     id_column: Annotated[str, typer.Option(help="Field or column that holds the id.")] = "id",
     title_column: Annotated[str, typer.Option(help="Field or column that holds the title.")] = "title",
 ) -> None:
     """Score articles: a JSON line each. Rows that hold no article are named on stderr, and the exit status is then 3."""
-    scorer = Scorer.load(bundle)
+    scorer = Scorer.load(bundle, cascade=cascade)
     columns = Columns(text_column, id_column, title_column)
     faults: list[Fault] = []
     articles = _readable(read_articles(paths, columns, kind), faults)

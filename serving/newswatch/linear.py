@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from newswatch.model import FloatArray, Logits
+from newswatch.model import ABSENT, FloatArray, Logits
 from newswatch.ngrams import char_ngrams, tokens, word_ngrams
 from newswatch.text import Document
 
 CHUNK_SENTENCES = 512
 WORD_CACHE = 50_000
-ABSENT = -12.0
 
 IntArray = NDArray[np.int64]
 
@@ -41,6 +40,7 @@ class LinearModel:
     """
 
     kind = "linear"
+    tolerance = 1e-4
 
     vocabulary: tuple[str, ...]
     words: int

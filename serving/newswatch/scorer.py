@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from newswatch.bundle import Bundle, find_bundle
+from newswatch.model import Cascade
 from newswatch.prediction import Prediction
 from newswatch.text import Document
 from newswatch_labels.errors import InputError
@@ -28,9 +29,16 @@ class Scorer:
         self.bundle = bundle
 
     @classmethod
-    def load(cls, path: str | Path | None = None, sha256: str | None = None) -> "Scorer":
-        """Load a bundle (see `Bundle.load`)."""
-        return cls(Bundle.load(path, sha256))
+    def load(cls, path: str | Path | None = None, sha256: str | None = None, *, cascade: bool = True) -> "Scorer":
+        """Load a bundle (see `Bundle.load`).
+
+        Args:
+            cascade: let the linear model of an ensemble answer alone where it is certain; False reads every article with both.
+        """
+        bundle = Bundle.load(path, sha256)
+        if not cascade and isinstance(bundle.model, Cascade):
+            bundle.model.certain = float("-inf")
+        return cls(bundle)
 
     def score(self, articles: Sequence[str | Article]) -> list[Prediction]:
         """Predictions, one an article, in order. An article's prediction does not depend on the others.

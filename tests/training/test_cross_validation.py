@@ -38,7 +38,7 @@ def test_no_model_scores_what_it_or_its_event_was_trained_on(small_records: list
     spy, groups = Spy(examples), group_records(small_records)
     validation = cross_validate(spy, examples, groups, 3, 0, str)
     assert len(validation.logits) == len(small_records)
-    validate_on_newest(spy, examples, groups, validation.logits)
+    validate_on_newest({"linear": spy}, examples, groups, {"linear": validation.logits})
     of = np.array(groups)
     assert len(spy.seen) == 4
     for trained, scored in spy.seen:

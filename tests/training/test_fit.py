@@ -18,7 +18,7 @@ from newswatch import Bundle
 from newswatch_labels import RecordError, Scheme, read_corpus
 from newswatch_training.cli import app
 from newswatch_training.export import publish
-from newswatch_training.fit import FitSettings, is_current, run_fit
+from newswatch_training.fit import FitSettings, ModelSettings, is_current, run_fit
 from newswatch_training.linear import LinearSettings
 from newswatch_training.tracking import REGISTERED_MODEL, local_uri
 
@@ -65,23 +65,23 @@ def test_card_has_figures_of_every_tag(bundle: Bundle) -> None:
 
 def test_current_champion_is_not_trained_again(store: Path, small_corpus: Path, scheme: Scheme) -> None:
     corpus = read_corpus(small_corpus, scheme)
-    assert is_current(corpus, scheme, LinearSettings(), store)
-    assert not is_current(corpus, scheme, LinearSettings(article_c=1.0), store)
-    assert not is_current(corpus, Scheme.of_names(scheme.names), LinearSettings(), store)
-    result = CliRunner().invoke(app, ["fit", "--corpus", str(small_corpus), "--store", str(store), "--if-changed"])
+    assert is_current(corpus, scheme, ModelSettings(), store)
+    assert not is_current(corpus, scheme, ModelSettings(linear=LinearSettings(article_c=1.0)), store)
+    assert not is_current(corpus, Scheme.of_names(scheme.names), ModelSettings(), store)
+    result = CliRunner().invoke(app, ["fit", "--corpus", str(small_corpus), "--store", str(store), "--model", "linear", "--if-changed"])
     assert "nothing to do" in result.output
 
 
 def test_damaged_champion_is_not_current(store: Path, small_corpus: Path, scheme: Scheme, tmp_path: Path) -> None:
     shutil.copytree(store / "champion", tmp_path / "champion")
-    assert is_current(read_corpus(small_corpus, scheme), scheme, LinearSettings(), tmp_path)
+    assert is_current(read_corpus(small_corpus, scheme), scheme, ModelSettings(), tmp_path)
     (tmp_path / "champion" / "linear.npz").write_bytes(b"")
-    assert not is_current(read_corpus(small_corpus, scheme), scheme, LinearSettings(), tmp_path)
+    assert not is_current(read_corpus(small_corpus, scheme), scheme, ModelSettings(), tmp_path)
 
 
 def test_reproducible_and_unpromoted(store: Path, bundle: Bundle, small_corpus: Path, scheme: Scheme, tmp_path: Path) -> None:
     settings = FitSettings(folds=3, promote=False, store=tmp_path / "mlruns")
-    again = run_fit(read_corpus(small_corpus, scheme), str(small_corpus), scheme, LinearSettings(), settings)
+    again = run_fit(read_corpus(small_corpus, scheme), str(small_corpus), scheme, ModelSettings(), settings)
     assert {k.removeprefix("cv."): v for k, v in again.metrics.items() if k.startswith("cv.")} == bundle.manifest["metrics"]
     assert (again.bundle.folder / "linear.npz").read_bytes() == (bundle.folder / "linear.npz").read_bytes()
     assert not (tmp_path / "mlruns" / "champion").exists()
@@ -118,7 +118,11 @@ def test_dead_tracking_server_costs_seconds_and_keeps_the_run(small_corpus: Path
         environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"} | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
         started = time.perf_counter()
         ended = subprocess.run(
-            [*command, "--store", str(store), "--folds", "2"], capture_output=True, text=True, check=False, env=environment
+            [*command, "--store", str(store), "--folds", "2", "--model", "linear"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
         )
         seconds[uri] = time.perf_counter() - started
         assert ended.returncode == 0, ended.stderr
@@ -132,7 +136,9 @@ def test_dead_tracking_server_costs_seconds_and_keeps_the_run(small_corpus: Path
 def test_fault_in_the_corpus_is_named_and_the_rest_trains(small_corpus: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "c.jsonl"
     corpus.write_text(small_corpus.read_text() + '{"id": "broken')
-    result = CliRunner().invoke(app, ["fit", "--corpus", str(corpus), "--store", str(tmp_path / "mlruns"), "--folds", "2"])
+    result = CliRunner().invoke(
+        app, ["fit", "--corpus", str(corpus), "--store", str(tmp_path / "mlruns"), "--folds", "2", "--model", "linear"]
+    )
     assert result.exit_code == 0, result.output
     assert "left out: c.jsonl:" in result.stderr
     assert Bundle.load(tmp_path / "mlruns" / "champion").manifest["corpus"]["records"] == len(small_corpus.read_text().splitlines())
@@ -141,7 +147,7 @@ def test_fault_in_the_corpus_is_named_and_the_rest_trains(small_corpus: Path, tm
 def test_empty_corpus_is_refused(tmp_path: Path, scheme: Scheme) -> None:
     (tmp_path / "c.jsonl").write_text("")
     with pytest.raises(RecordError, match="no readable record"):
-        run_fit(read_corpus(tmp_path), "c", scheme, LinearSettings(), FitSettings(store=tmp_path / "mlruns"))
+        run_fit(read_corpus(tmp_path), "c", scheme, ModelSettings(), FitSettings(store=tmp_path / "mlruns"))
     assert not (tmp_path / "mlruns").exists()
 
 

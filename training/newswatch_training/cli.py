@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from newswatch_labels.corpus import read_corpus
 from newswatch_labels.errors import InputError
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, Precision
 
 app = new_app("Train, evaluate and benchmark models.")
 
@@ -24,29 +26,61 @@ OVERALL = (
 PER_TAG = ("precision", "recall", "f1", "average_precision")
 
 
+class ModelKind(StrEnum):
+    """Models that `fit` trains."""
+
+    LINEAR = "linear"
+    ENCODER = "encoder"
+    ENSEMBLE = "ensemble"
+
+
 @app.command()
 def fit(
     corpus: Annotated[Path, typer.Option(help="JSONL file, or a folder of them.")] = CORPUS,
     scheme: Annotated[Path | None, typer.Option(help="A taxonomy.yaml; default: the one shipped.")] = None,
+    model: Annotated[
+        ModelKind, typer.Option(help="linear: a minute; encoder: a transformer; ensemble: both, the best and the default.")
+    ] = ModelKind.ENSEMBLE,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the cross-validation by event.")] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of the split into folds.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split into folds and of the encoder's training.")] = 0,
+    newest: Annotated[
+        bool | None,
+        typer.Option("--newest/--no-newest", help="Also train on the past and measure on the newest fifth; default: linear only."),
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Encoder: a folder or Hugging Face Hub id, or the one shipped.")] = DEFAULT_BACKBONE,
+    epochs: Annotated[int, typer.Option(min=1, help="Encoder: passes over the articles.")] = EncoderSettings.epochs,
+    window: Annotated[int, typer.Option(min=16, help="Encoder: tokens of a window.")] = EncoderSettings.window,
+    rate: Annotated[float, typer.Option(min=0.0, help="Encoder: highest learning rate of the backbone.")] = EncoderSettings.rate,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Encoder: stop after so many epochs without a better macro F1 on a tenth kept apart; 0: never.")
+    ] = 0,
+    precision: Annotated[Precision, typer.Option(help="Encoder: of the graph that serves.")] = Precision.INT8,
     store: Annotated[Path, typer.Option(help="Folder of the local MLflow store, the bundles and the champion.")] = Path("mlruns"),
     promote: Annotated[bool, typer.Option(help="Make the new bundle the champion.")] = True,
     if_changed: Annotated[bool, typer.Option("--if-changed", help="Do nothing if the champion was trained on this corpus.")] = False,
 ) -> None:
-    """Train the linear model on a corpus, track the run in MLflow and publish the bundle as mlruns/champion."""
-    from newswatch_training.fit import FitSettings, is_current, run_fit
+    """Train a model on a corpus, track the run in MLflow and publish the bundle as mlruns/champion.
+
+    The encoder's training writes a checkpoint after each epoch below mlruns/checkpoints: run the same command again to go on.
+    """
+    from newswatch_training.fit import FitSettings, ModelSettings, is_current, run_fit
     from newswatch_training.linear import LinearSettings
 
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
     report_faults(found.faults)
-    settings = LinearSettings()
+    encoder = EncoderSettings(backbone=backbone, epochs=epochs, window=window, rate=rate, precision=precision.value)
+    settings = ModelSettings(
+        linear=None if model is ModelKind.ENCODER else LinearSettings(),
+        encoder=None if model is ModelKind.LINEAR else encoder,
+        patience=patience,
+    )
     if if_changed and is_current(found, tags, settings, store):
         out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
         return
-    result = run_fit(found, str(corpus), tags, settings, FitSettings(folds, seed, promote, store))
-    _print_metrics(result.metrics, ("cv", "time"), tags.names, ("by event", "by time"))
+    measured = newest if newest is not None else model is ModelKind.LINEAR
+    result = run_fit(found, str(corpus), tags, settings, FitSettings(folds, seed, measured, promote, store))
+    _print_metrics(result.metrics, ("cv", "cascade", "time"), tags.names, ("by event", "with the cascade", "by time"))
     out.print(f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True)
     out.print(f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True)
 
@@ -142,6 +176,8 @@ def _print_metrics(metrics: dict[str, float], parts: tuple[str, ...], names: tup
     rows = [(key, *(metrics[f"{p}{key}"] for p in prefixes)) for key in OVERALL if all(f"{p}{key}" in metrics for p in prefixes)]
     out.print(table("Overall", ("figure", *titles[: len(prefixes)]), rows))
     for prefix, title in zip(prefixes, titles, strict=False):
+        if prefix == "cascade.":
+            continue
         tags = [
             (name, int(metrics[f"{prefix}support.{name}"]), *(metrics[f"{prefix}{key}.{name}"] for key in PER_TAG))
             for name in names

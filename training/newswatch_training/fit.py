@@ -1,33 +1,66 @@
 """The story of a fit: read, split, fit, calibrate, evaluate, export, track, publish."""
 
+import shutil
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from newswatch.bundle import Bundle
-from newswatch.model import BundleError
+from newswatch.ensemble import EnsembleModel
+from newswatch.model import BundleError, Model
 from newswatch_labels.census import take_census
 from newswatch_labels.corpus import Corpus
 from newswatch_labels.errors import RecordError
 from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
+from newswatch_training.augmentation import Augmentation
 from newswatch_training.card import write_card
-from newswatch_training.cross_validation import cross_validate, validate_on_newest
+from newswatch_training.cross_validation import CrossValidation, Fitter, hold_out, judge, split_folds, validate_on_newest
+from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.errors import worst_errors
 from newswatch_training.examples import Examples
 from newswatch_training.export import Provenance, publish, write_bundle
 from newswatch_training.linear import LinearFitter, LinearSettings
 from newswatch_training.metrics import measure
 from newswatch_training.plots import plot_precision_recall, plot_reliability, plot_tags
-from newswatch_training.progress import show_steps
-from newswatch_training.tracking import STORE, open_run
+from newswatch_training.progress import Steps, show_steps
+from newswatch_training.tracking import STORE, Run, open_run
 
 NAME = "newswatch"
 ALIAS = "champion"
-OTHER_STEPS = 6  # of run_fit, beside a step a fold
+CHECKPOINTS = "checkpoints"
+OTHER_STEPS = 4  # of run_fit, beside the fits
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which model to train: the linear one, the encoder, or both as an ensemble; None leaves a member out.
+
+    Attributes:
+        augmentation: of the encoder's training articles.
+        patience: epochs without a better held-out macro F1 after which the encoder's training ends; 0 for never.
+    """
+
+    linear: LinearSettings | None = field(default_factory=LinearSettings)
+    encoder: EncoderSettings | None = None
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    patience: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Name of the model, as the bundle has it."""
+        return "ensemble" if self.linear and self.encoder else "linear" if self.linear else "encoder"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, flat."""
+        linear = asdict(self.linear) if self.linear else {}
+        encoder = {**asdict(self.encoder), **asdict(self.augmentation), "patience": self.patience} if self.encoder else {}
+        return linear | encoder
 
 
 @dataclass(frozen=True)
@@ -37,12 +70,14 @@ class FitSettings:
     Attributes:
         folds: parts of the cross-validation by event, at least 2.
         seed: of the split into folds.
+        newest: also train on the past and measure on the newest fifth; one fit more for each member.
         promote: make the bundle the champion.
         store: folder of the local MLflow store, the bundles and the champion.
     """
 
     folds: int = 3
     seed: int = 0
+    newest: bool = True
     promote: bool = True
     store: Path = STORE
 
@@ -58,7 +93,7 @@ class FitResult:
     seconds: float
 
 
-def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, settings: FitSettings) -> FitResult:
+def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: ModelSettings, settings: FitSettings) -> FitResult:
     """Train, evaluate, export, track and publish.
 
     Args:
@@ -66,28 +101,37 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
 
     Raises:
         RecordError: the corpus holds no readable record, or fewer events than folds.
+        ParityError: the encoder's graph does not say what the trained encoder says.
     """
     if not corpus.records:
         raise RecordError(f"no readable record in {source}", "labelled records", "See the rows left out, above.")
-    asked = {"model": "linear", "folds": settings.folds, "seed": settings.seed, **asdict(model)}
-    with open_run(f"linear-{corpus.sha256[:8]}", settings.store) as run, show_steps(settings.folds + OTHER_STEPS) as advance:
+    asked = {"model": model.kind, "folds": settings.folds, **model.to_dict(), "seed": settings.seed}
+    members = (model.linear is not None) + (model.encoder is not None)
+    total = members * (settings.folds + 1 + settings.newest) + OTHER_STEPS
+    with open_run(f"{model.kind}-{corpus.sha256[:8]}", settings.store) as run, show_steps(total) as advance:
         run.log_settings({**asked, "records": len(corpus.records), "rows_left_out": len(corpus.faults)})
         started = time.perf_counter()
         advance("reading sentences and counting n-grams")
         examples = Examples.prepare(corpus.records, scheme)
-        fitter = LinearFitter(examples, model)
+        fitters = _make_fitters(examples, model, settings, run, advance)
         groups = group_records(examples.records)
-        validation = cross_validate(fitter, examples, groups, settings.folds, settings.seed, advance)
-        advance("the past, for the newest fifth")
-        newest = validate_on_newest(fitter, examples, groups, validation.logits)
-        advance("all records")
-        final = fitter.fit(np.arange(len(examples.records)))
+        folds = split_folds(examples, groups, settings.folds, settings.seed)
+        held_out = {kind: hold_out(fitter, examples, folds, advance) for kind, fitter in fitters.items()}
+        validation = judge(held_out, examples, folds)
+        newest = None
+        if settings.newest:
+            advance("the past, for the newest fifth")
+            newest = validate_on_newest(fitters, examples, groups, held_out)
+        final = _fit_final(fitters, examples, validation, advance)
         seconds = time.perf_counter() - started
 
         advance("metrics")
         metrics = {f"cv.{name}": value for name, value in measure(validation.outcome).items()}
         if newest is not None:
             metrics |= {f"time.{name}": value for name, value in measure(newest).items()}
+        if validation.cascaded is not None:
+            metrics |= {f"cascade.{name}": value for name, value in measure(validation.cascaded).items()}
+            metrics["cascade.share"] = validation.cascade_share
         now = datetime.now(UTC)
         version = f"{now:%Y%m%dT%H%M%S}-{run.id[:6]}"
         origin = Provenance(
@@ -98,7 +142,7 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
             metrics={name.removeprefix("cv."): value for name, value in metrics.items() if name.startswith("cv.")},
             mlflow={"run_id": run.id, "tracking_uri": run.uri},
         )
-        card = write_card(f"{NAME}@{version}", "linear", scheme, take_census(corpus.records, scheme), metrics, origin.corpus)
+        card = write_card(f"{NAME}@{version}", final.kind, scheme, take_census(corpus.records, scheme), metrics, origin.corpus)
         advance("writing and proving the bundle")
         folder = settings.store / "bundles" / version
         bundle = write_bundle(folder, final, validation.decision, examples, origin, card)
@@ -113,15 +157,42 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: LinearSettings, 
         run.register(bundle, ALIAS if settings.promote else None)
         if settings.promote:
             publish(bundle, settings.store / "champion")
+        shutil.rmtree(settings.store / CHECKPOINTS, ignore_errors=True)
     return FitResult(bundle, metrics, run.id, run.uri, seconds)
 
 
-def is_current(corpus: Corpus, scheme: Scheme, model: LinearSettings, store: Path = STORE) -> bool:
-    """Whether the champion is whole and was trained on this very corpus, scheme and settings."""
+def _make_fitters(examples: Examples, model: ModelSettings, settings: FitSettings, run: Run, steps: Steps) -> dict[str, Fitter]:
+    fitters: dict[str, Fitter] = {}
+    if model.linear:
+        fitters["linear"] = LinearFitter(examples, model.linear)
+    if model.encoder:
+        from newswatch_training.encoder_fitter import EncoderFitter, Watch
+
+        watch = Watch(steps.measure, steps.advance, run.log_curve)
+        encoder = replace(model.encoder, seed=settings.seed)
+        work = settings.store / CHECKPOINTS
+        fitters["encoder"] = EncoderFitter(examples, encoder, model.augmentation, work, patience=model.patience, watch=watch)
+    return fitters
+
+
+def _fit_final(fitters: Mapping[str, Fitter], examples: Examples, validation: CrossValidation, advance: Callable[[str], None]) -> Model:
+    rows = np.arange(len(examples.records))
+    models: dict[str, Any] = {}
+    for kind, fitter in fitters.items():
+        advance(f"{kind}: all records")
+        models[kind] = fitter.fit(rows)
+    if validation.combination is None:
+        (model,) = models.values()
+        return model  # type: ignore[no-any-return]
+    return EnsembleModel(models["linear"], models["encoder"], validation.combination, validation.certain)
+
+
+def is_current(corpus: Corpus, scheme: Scheme, model: ModelSettings, store: Path = STORE) -> bool:
+    """Whether the champion is whole and was trained on this very corpus, scheme and settings; an ensemble holds its members' settings."""
     try:
         champion = Bundle.load(store / "champion")
     except BundleError:  # none yet, damaged, or of another release: train a new one
         return False
-    manifest = champion.manifest
-    trained = {name: manifest["settings"].get(name) for name in asdict(model)}
-    return bool(manifest["corpus"]["sha256"] == corpus.sha256 and trained == asdict(model) and champion.scheme == scheme)
+    manifest, asked = champion.manifest, model.to_dict()
+    trained = {name: manifest["settings"].get(name) for name in asked}
+    return bool(manifest["corpus"]["sha256"] == corpus.sha256 and trained == asked and champion.scheme == scheme)

@@ -67,6 +67,10 @@ class Run:
         for start in range(0, len(entries), 500):
             self.client.log_batch(self.id, metrics=entries[start : start + 500])
 
+    def log_curve(self, name: str, value: float, step: int) -> None:
+        """Log one point of a curve, to be seen while the run goes on."""
+        self.client.log_metric(self.id, name, value, step=step)
+
     def log_figure(self, figure: Figure, name: str) -> None:
         """Log a plot as plots/<name>.png."""
         self.client.log_figure(self.id, figure, f"plots/{name}.png")

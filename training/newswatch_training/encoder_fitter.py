@@ -1,0 +1,157 @@
+"""Fitting encoders fold by fold: epochs, checkpoints, early stopping, the graph that serves."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from newswatch.encoder import EncoderModel
+from newswatch_labels.folds import group_records, split_by_event
+from newswatch_training.augmentation import Augmentation
+from newswatch_training.deciding import fit_decision
+from newswatch_training.encoder import EncoderTraining, Hardware, MasterWeights
+from newswatch_training.encoder_settings import EncoderSettings
+from newswatch_training.examples import Examples
+from newswatch_training.graph import PARITY_ROWS, check_parity, export_encoder, measure_parity
+from newswatch_training.metrics import decide, measure
+
+CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
+WATCHED_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a fit tells while it runs.
+
+    Attributes:
+        begin: called with the number of articles that all epochs of a fit will read.
+        advance: called with the number of articles of each step.
+        log: called with the name of a figure, its value and the step it belongs to.
+    """
+
+    begin: Callable[[int], object] = lambda _: None
+    advance: Callable[[int], object] = lambda _: None
+    log: Callable[[str, float, int], object] = lambda *_: None
+
+
+class EncoderFitter:
+    """Fits encoders on rows of its examples.
+
+    After each epoch a checkpoint is written below `work`; a fit of the same records and settings goes on from there. With
+    `patience`, a tenth of the events is kept from the training, the epoch with the best macro F1 on it wins, and the fit ends when
+    that many epochs brought nothing better.
+    """
+
+    kind = "encoder"
+
+    def __init__(
+        self,
+        examples: Examples,
+        settings: EncoderSettings,
+        augmentation: Augmentation,
+        work: Path,
+        *,
+        patience: int = 0,
+        watch: Watch | None = None,
+        hardware: Hardware | None = None,
+    ) -> None:
+        self.examples, self.settings, self.augmentation, self.work, self.patience = examples, settings, augmentation, work, patience
+        self.watch = watch or Watch()
+        self.hardware = hardware or Hardware.find()
+        self._fits = 0
+
+    def fit(self, rows: NDArray[np.int64]) -> EncoderModel:
+        """Fit on the examples at `rows`, export, and prove the graph.
+
+        Raises:
+            ParityError: the graph does not say what the trained model says.
+        """
+        self._fits += 1
+        folder = self.work / self._fingerprint(rows)
+        folder.mkdir(parents=True, exist_ok=True)
+        watched = self._watched_rows(rows)
+        kept = np.setdiff1d(rows, watched)
+        training = EncoderTraining(self.examples, kept.tolist(), self.settings, self.augmentation, self.hardware)
+        self._train(training, folder, watched.tolist())
+        model = export_encoder(training, folder, self.settings.precision)
+        sample = np.random.default_rng(self.settings.seed).permutation(rows)[:PARITY_ROWS].tolist()
+        served = model.logits([self.examples.documents[row] for row in sample])
+        parity = measure_parity(training.logits(sample), served)
+        check_parity(parity)
+        model.parity = asdict(parity)
+        return model
+
+    def _fingerprint(self, rows: NDArray[np.int64]) -> str:
+        """Of everything that decides what a fit learns."""
+        asked = [asdict(self.settings), asdict(self.augmentation), self.patience, str(self.hardware.dtype)]
+        digest = hashlib.sha256(json.dumps(asked).encode())
+        for row in rows:
+            record = self.examples.records[row]
+            digest.update(json.dumps([record.title, record.text, self.examples.labels[row].tolist()]).encode())
+            marks = self.examples.evidence[row]
+            digest.update(b"" if marks is None else marks.tobytes())
+        return digest.hexdigest()[:16]
+
+    def _watched_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        if not self.patience:
+            return np.empty(0, np.int64)
+        records = [self.examples.records[row] for row in rows]
+        parts = split_by_event(records, [1 - WATCHED_SHARE, WATCHED_SHARE], self.settings.seed, group_records(records))
+        return np.asarray(rows[np.array(parts) == 1])
+
+    def _train(self, training: EncoderTraining, folder: Path, watched: list[int]) -> None:
+        epochs = self.settings.epochs
+        self.watch.begin(epochs * len(training.passages))
+        weights = MasterWeights(training.net, self.settings, epochs * training.steps_per_epoch())
+        first, best, best_epoch = _resume(folder / CHECKPOINT, weights)
+        self.watch.advance(first * len(training.passages))
+        for epoch in range(first, epochs):
+            if watched and epoch - best_epoch > self.patience:
+                break
+
+            def advance(articles: int, loss: float, weights: MasterWeights = weights) -> None:
+                self.watch.advance(articles)
+                if weights.done % 20 == 0:
+                    self.watch.log(f"fit{self._fits}.loss", loss, weights.done)
+
+            loss = training.epoch(epoch, weights, advance)
+            self.watch.log(f"fit{self._fits}.epoch_loss", loss, weights.done)
+            if watched:
+                score = self._score(training, watched)
+                self.watch.log(f"fit{self._fits}.watched_macro_f1", score, weights.done)
+                if score > best:
+                    best, best_epoch = score, epoch
+                    save_file(weights.masters, folder / BEST)
+            _save(folder / CHECKPOINT, weights, epoch + 1, best, best_epoch)
+        if watched and (folder / BEST).exists():
+            weights.load_masters(load_file(folder / BEST))
+
+    def _score(self, training: EncoderTraining, rows: Sequence[int]) -> float:
+        examples = self.examples.take(rows)
+        logits = training.logits(rows)
+        return measure(decide(logits, fit_decision(logits, examples), examples))["macro_f1"]
+
+
+def _save(path: Path, weights: MasterWeights, epochs: int, best: float, best_epoch: int) -> None:
+    """Write a checkpoint whole."""
+    partial = path.with_suffix(".partial")
+    about = {"epochs": str(epochs), "steps": str(weights.done), "best": str(best), "best_epoch": str(best_epoch)}
+    save_file(weights.state(), partial, metadata=about)
+    partial.replace(path)
+
+
+def _resume(path: Path, weights: MasterWeights) -> tuple[int, float, int]:
+    """Epochs done, best score and its epoch of a checkpoint; nothing done where there is none."""
+    if not path.exists():
+        return 0, -1.0, 0
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata()
+    weights.restore(load_file(path), int(about["steps"]))
+    return int(about["epochs"]), float(about["best"]), int(about["best_epoch"])

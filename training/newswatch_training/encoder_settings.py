@@ -1,0 +1,49 @@
+"""Settings of the encoder, apart from what needs torch."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
+
+
+class Precision(StrEnum):
+    """Of the matrices of the graph that serves."""
+
+    INT8 = "int8"
+    FP32 = "fp32"
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Settings of the encoder.
+
+    Attributes:
+        backbone: the shipped one by name, a folder, or an id on the Hugging Face Hub.
+        window: tokens of a window, at most what the backbone's positions allow.
+        epochs: passes over the training articles, at most.
+        rate, head_rate: highest learning rates, of the last layer and of the new parameters.
+        layer_decay: factor of the rate from each layer to the one below.
+        warmup: share of the steps on which the rates rise; they fall linearly afterwards.
+        batch_tokens: padded tokens of a step. An article is never split between steps.
+        evidence_weight, article_weight: of the two parts of the loss.
+        temperature: of the pooling of sentences into an article.
+        dropout: on sentence states.
+        precision: of the graph that serves, "int8" or "fp32".
+        seed: of shuffling, dropout, augmentation and new parameters.
+    """
+
+    backbone: str = DEFAULT_BACKBONE
+    window: int = 256
+    epochs: int = 6
+    rate: float = 3e-4
+    head_rate: float = 2e-3
+    layer_decay: float = 0.85
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    batch_tokens: int = 4096
+    evidence_weight: float = 1.0
+    article_weight: float = 0.5
+    temperature: float = 2.0
+    dropout: float = 0.1
+    precision: str = "int8"
+    seed: int = 0
