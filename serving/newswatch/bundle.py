@@ -60,7 +60,7 @@ class Bundle:
         manifest = _parse(folder, raw)
         for name, expected in manifest["files"].items():
             _check_name(folder, name)
-            found = hashlib.sha256(_read(folder, name)).hexdigest()
+            found = _hash(folder / name)
             if found != expected:
                 raise _damaged(folder / name, f"sha256 {found}", f"sha256 {expected}")
         if missing := {GOLDEN, CARD} - set(manifest["files"]):
@@ -124,6 +124,15 @@ def _check_name(folder: Path, name: str) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or ":" in name:
         raise _damaged(folder / MANIFEST, f"file name {name!r}", "a name inside the bundle")
+
+
+def _hash(path: Path) -> str:
+    """sha256, without the whole file in memory."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _damaged(path, error.strerror or repr(error), "a readable file") from error
 
 
 def _read(folder: Path, name: str) -> bytes:

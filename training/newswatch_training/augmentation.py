@@ -162,7 +162,7 @@ def _insert(passages: list[Passage], block: list[Passage], rng: random.Random) -
 
 
 def _respell(passages: list[Passage], rng: random.Random) -> list[Passage]:
-    chosen = {name.lower(): rng.choice(names) for names in SPELLINGS for name in names}
+    chosen = {name.lower(): drawn for names in SPELLINGS for drawn in (rng.choice(names),) for name in names}
     return [Passage(_NAMES.sub(lambda found: chosen[found[0].lower()], p.text), p.marks, p.title) for p in passages]
 
 

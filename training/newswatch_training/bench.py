@@ -1,9 +1,10 @@
 """Benchmarks on plain data sets with official splits: fit on train, tune on dev, report on test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from newswatch.decision import Decision, TagRule
 from newswatch.model import Logits
 from newswatch_labels.corpus import read_splits
 from newswatch_labels.errors import RecordError
+from newswatch_training.augmentation import Augmentation
+from newswatch_training.combination import fit_combination, join_members
 from newswatch_training.deciding import fit_decision
+from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.examples import Examples
 from newswatch_training.linear import LinearFitter, LinearSettings
 from newswatch_training.metrics import decide, measure
@@ -30,20 +34,38 @@ GRID = {"article_c": (1.0, 3.0, 10.0, 30.0), "balanced": (False, True)}
 class BenchResult:
     """Figures on test with the settings dev chose.
 
-    `at_half` is the papers' protocol: the model's own probabilities, not calibrated, cut at 0.5; `tuned` has calibration and
-    thresholds fitted on dev.
+    `at_half` is the papers' protocol, cut at 0.5: the linear model's and the encoder's own probabilities, not calibrated; the
+    ensemble's members are calibrated and weighed on dev. `tuned` has calibration and thresholds fitted on dev.
+
+    Attributes:
+        members: `example_f1` at 0.5 of each member alone, for an ensemble.
     """
 
     name: str
+    model: str
+    seed: int
     settings: dict[str, object]
     dev_example_f1: float
     at_half: dict[str, float]
     tuned: dict[str, float]
+    members: dict[str, float]
     published: dict[str, float]
 
 
-def run_bench(name: str, data: Path, advance: Callable[[str], None]) -> BenchResult:
-    """Fit the linear model on train for each setting of `GRID`, choose by example F1 on dev, and report on test.
+def run_bench(
+    name: str,
+    data: Path,
+    advance: Callable[[str], None],
+    encoder: EncoderSettings | None = None,
+    alone: bool = False,
+    work: Path | None = None,
+) -> BenchResult:
+    """Fit on train, choose settings and calibrate on dev, report on test.
+
+    Args:
+        encoder: settings of the encoder; None for the linear model by itself.
+        alone: leave the linear model out.
+        work: folder of the encoder's checkpoints; default: a temporary one.
 
     Raises:
         RecordError: train, dev or test is missing.
@@ -55,8 +77,36 @@ def run_bench(name: str, data: Path, advance: Callable[[str], None]) -> BenchRes
         )
     advance(f"{name}: reading")
     parts = {split: Examples.prepare(corpus.records, scheme) for split, corpus in splits.items()}
-    fitter = LinearFitter(parts["train"], LinearSettings())
     plain = Decision(scheme, {tag: TagRule() for tag in scheme.names})
+    dev, test = parts["dev"], parts["test"]
+    found: dict[str, tuple[Sequence[Logits], Sequence[Logits]]] = {}
+    settings: dict[str, object] = {}
+    if not (encoder and alone):
+        linear, dev_logits, test_logits = _fit_linear(name, parts, plain, advance)
+        found["linear"] = dev_logits, test_logits
+        settings |= asdict(linear)
+    if encoder:
+        found["encoder"] = _fit_encoder(name, parts, encoder, advance, work)
+        settings |= asdict(encoder)
+    members = {kind: measure(decide(own[1], plain, test))["example_f1"] for kind, own in found.items()}
+    kind = "ensemble" if len(found) > 1 else next(iter(found))
+    if kind == "ensemble":
+        combination = fit_combination({kind: own[0] for kind, own in found.items()}, dev)
+        dev_logits, test_logits = (join_members({kind: own[part] for kind, own in found.items()}, combination) for part in (0, 1))
+    else:
+        dev_logits, test_logits = (list(own) for own in found[kind])
+    tuned_rules = fit_decision(dev_logits, dev)
+    half, tuned = (measure(decide(test_logits, rules, test)) for rules in (plain, tuned_rules))
+    score = measure(decide(dev_logits, plain, dev))["example_f1"]
+    seed = encoder.seed if encoder else 0
+    return BenchResult(name, kind, seed, settings, score, half, tuned, members, PUBLISHED.get(name, {}))
+
+
+def _fit_linear(
+    name: str, parts: Mapping[str, Examples], plain: Decision, advance: Callable[[str], None]
+) -> tuple[LinearSettings, Sequence[Logits], Sequence[Logits]]:
+    """The setting of `GRID` with the best example F1 on dev, and its logits of dev and test."""
+    fitter = LinearFitter(parts["train"], LinearSettings())
     rows = np.arange(len(parts["train"].records))
     best: tuple[float, LinearSettings, Sequence[Logits], Sequence[Logits]] | None = None
     for values in product(*GRID.values()):
@@ -69,7 +119,20 @@ def run_bench(name: str, data: Path, advance: Callable[[str], None]) -> BenchRes
         if best is None or score > best[0]:
             best = score, settings, dev, model.logits(parts["test"].documents)
     assert best is not None, "the grid has at least one setting"
-    score, settings, dev_logits, test_logits = best
-    tuned_rules = fit_decision(dev_logits, parts["dev"])
-    half, tuned = (measure(decide(test_logits, rules, parts["test"])) for rules in (plain, tuned_rules))
-    return BenchResult(name, asdict(settings), score, half, tuned, PUBLISHED.get(name, {}))
+    return best[1:]
+
+
+def _fit_encoder(
+    name: str, parts: Mapping[str, Examples], settings: EncoderSettings, advance: Callable[[str], None], work: Path | None
+) -> tuple[Sequence[Logits], Sequence[Logits]]:
+    from newswatch_training.encoder_fitter import EncoderFitter, Watch
+
+    def log(figure: str, value: float, step: int) -> None:
+        if figure.endswith("epoch_loss"):
+            advance(f"{name}: encoder, seed {settings.seed}, loss {value:.3f} after {step} steps")
+
+    advance(f"{name}: encoder, seed {settings.seed}")
+    with TemporaryDirectory() as temporary:
+        fitter = EncoderFitter(parts["train"], settings, Augmentation(), work or Path(temporary), watch=Watch(log=log))
+        model = fitter.fit(np.arange(len(parts["train"].records)))
+        return model.logits(parts["dev"].documents), model.logits(parts["test"].documents)

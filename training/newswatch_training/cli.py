@@ -119,6 +119,10 @@ def evaluate(
 def bench(
     name: Annotated[str, typer.Argument(help="Name of the data set, for the published figures beside ours.")],
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl, dev.jsonl and test.jsonl.")],
+    model: Annotated[ModelKind, typer.Option(help="Which model to train.")] = ModelKind.LINEAR,
+    backbone: Annotated[str, typer.Option(help="Encoder: a folder or Hugging Face Hub id, or the one shipped.")] = DEFAULT_BACKBONE,
+    epochs: Annotated[int, typer.Option(min=1, help="Encoder: passes over the articles.")] = 5,
+    seed: Annotated[int, typer.Option(help="Encoder: seed of its training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit on train, tune on dev, report on test."""
@@ -127,13 +131,14 @@ def bench(
     if not data.is_dir():
         raise InputError(f"--data {data}", "a folder with train.jsonl, dev.jsonl and test.jsonl", "Check the path.")
     with err.status(name) as status:
-        result = run_bench(name, data, status.update)
+        encoder = None if model is ModelKind.LINEAR else EncoderSettings(backbone=backbone, epochs=epochs, seed=seed)
+        result = run_bench(name, data, status.update, encoder, alone=model is ModelKind.ENCODER)
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=1))
         return
     rows = [(key, result.at_half[key], result.tuned[key]) for key in OVERALL if key in result.at_half]
     rows += [(key, result.at_half[key], result.tuned[key]) for key in result.at_half if key.startswith("f1.")]
-    out.print(table(f"{name}, test", ("figure", "threshold 0.5", "thresholds of dev"), rows))
+    out.print(table(f"{name}, test, {result.model}", ("figure", "threshold 0.5", "thresholds of dev"), rows))
     published = ", ".join(f"{model} {value:.4f}" for model, value in result.published.items())
     out.print(f"example F1 at 0.5: {result.at_half['example_f1']:.4f}; published: {published or 'none'}", highlight=False)
     out.print(f"chosen on dev (example F1 {result.dev_example_f1:.4f}): {result.settings}", highlight=False, soft_wrap=True)

