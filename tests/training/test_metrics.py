@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, label_ranking_loss
@@ -44,6 +46,17 @@ def test_example_f1_leaves_out_articles_without_any_tag() -> None:
     labels = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 0]], dtype=bool)
     said = np.array([[0.9, 0.9, 0.1], [0.1, 0.1, 0.1], [0.9, 0.1, 0.1]])
     assert measure(outcome(labels, said))["example_f1"] == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_a_contrast_pair_is_right_if_both_are_on_the_tags_that_differ() -> None:
+    labels = np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]], dtype=bool)
+    said = np.array([[1, 0, 0], [0, 1, 1], [1, 0, 0], [1, 0, 0], [0, 0, 0]], dtype=float)
+    made = outcome(labels, said)
+    pairs = {0: "r1", 1: "r0", 2: "r3", 3: "r2", 4: "elsewhere"}
+    records = tuple(replace(record, contrast=pairs[row]) for row, record in enumerate(made.examples.records))
+    paired = replace(made, examples=replace(made.examples, records=records))
+    assert measure(paired)["contrast_both_right"] == 0.5
+    assert "contrast_both_right" not in measure(made)
 
 
 def test_disputed_tags_count_nowhere() -> None:

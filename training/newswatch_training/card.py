@@ -13,6 +13,7 @@ HEADLINE = {
     "example_f1": "example F1",
     "macro_average_precision": "macro average precision",
     "evidence_f1": "evidence sentence F1",
+    "contrast_both_right": "contrast pairs with both right",
     "ece": "expected calibration error",
     "review_share": "articles with a tag for review",
     "review_missed": "true tags neither carried nor for review",

@@ -21,7 +21,7 @@ CORPUS = Path("labels/corpus")
 OVERALL = (
     "macro_f1", "core_f1", "micro_f1", "weighted_f1", "example_f1", "macro_average_precision", "ranking_average_precision",
     "ranking_loss", "brier", "ece", "evidence_f1", "evidence_precision", "evidence_recall", "untagged_precision",
-    "review_share", "review_pairs", "review_missed",
+    "contrast_both_right", "review_share", "review_pairs", "review_missed",
 )  # fmt: skip
 PER_TAG = ("precision", "recall", "f1", "average_precision")
 

@@ -66,7 +66,8 @@ def measure(outcome: Outcome) -> dict[str, float]:
     of 2 |Y & P| / (|Y| + |P|) over the articles where Y or P is not empty. `ece` is the expected calibration error (Guo et al.
     2017, 15 equal bins) over all article-tag pairs. `review_share` counts articles with a tag in review, `review_pairs`
     article-tag pairs; `review_missed` the true tags neither carried nor in review. `evidence_f1` compares shown with marked
-    sentences over all tags, of the examples with marks.
+    sentences over all tags, of the examples with marks. `contrast_both_right` is the share of contrast pairs both of whose records
+    are right on every tag in which they differ.
     Disputed tags count nowhere.
     """
     examples = outcome.examples
@@ -100,6 +101,7 @@ def measure(outcome: Outcome) -> dict[str, float]:
     if not core.any():
         del figures["core_f1"]
     figures |= _evidence_figures(outcome)
+    figures |= _contrast_figures(outcome)
     for tag, name in enumerate(names):
         if occurs[tag]:
             figures |= {
@@ -134,6 +136,18 @@ def _evidence_figures(outcome: Outcome) -> dict[str, float]:
         "evidence_precision": float(hit / max(1, said.sum())),
         "evidence_recall": float(hit / max(1, truth.sum())),
     }
+
+
+def _contrast_figures(outcome: Outcome) -> dict[str, float]:
+    rows = {record.id: row for row, record in enumerate(outcome.examples.records)}
+    right = []
+    for row, record in enumerate(outcome.examples.records):
+        other = rows.get(record.contrast) if record.contrast else None
+        if other is not None and row < other:
+            labels, carried = outcome.examples.labels[[row, other]], outcome.carried[[row, other]]
+            differ = labels[0] != labels[1]
+            right.append(bool((labels == carried)[:, differ].all()))
+    return {"contrast_both_right": _mean(np.array(right, dtype=np.float64))} if right else {}
 
 
 def _average_precision(labels: BoolArray, probabilities: FloatArray) -> float:
