@@ -32,7 +32,7 @@ def test_bundle_holds_everything(ensemble: Bundle) -> None:
     assert settings["kind"] == "ensemble"
     assert settings["encoder"]["precision"] == "int8"
     assert 0 <= settings["encoder"]["parity"]["article_flips"] <= 0.05
-    assert 0 <= settings["encoder"]["parity"]["evidence_flips"] <= 0.08
+    assert 0 <= settings["encoder"]["parity"]["evidence_flips"] <= 0.1
     for weights in (settings["combination"]["article_weights"], settings["combination"]["sentence_weights"]):
         assert sum(weights.values()) == pytest.approx(1)
 

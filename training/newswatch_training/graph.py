@@ -20,7 +20,7 @@ from newswatch_training.encoder import EncoderTraining
 OPSET = 17
 PARITY_ROWS = 150
 ARTICLE_FLIPS = 0.05
-EVIDENCE_FLIPS = 0.08
+EVIDENCE_FLIPS = 0.1
 
 
 class ParityError(NewswatchError):
