@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from newswatch.model import ABSENT, FloatArray, Logits
+from newswatch.model import ABSENT, BundleError, FloatArray, Logits
 from newswatch.runtime import open_graph
 from newswatch.text import Document
 from newswatch.windows import Window, WindowCutter
+from newswatch_labels.errors import NewswatchError
 
 GRAPH = "encoder.onnx"
 TOKENIZER = "tokenizer.json"
@@ -59,8 +60,18 @@ class EncoderModel:
             parity: how far the graph departs from the trained model, for the record.
         """
         self.folder, self.pooling, self.precision, self.parity = folder, pooling, precision, dict(parity or {})
-        self.cutter = WindowCutter.of(Tokenizer.from_file(str(folder / TOKENIZER)), size)
-        self._graph = open_graph(folder / GRAPH, precision)
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            self._graph = open_graph(folder / GRAPH, precision)
+        except NewswatchError:
+            raise
+        except Exception as error:  # the tokenizer and the runtimes raise classes of their own, and plain ones
+            raise BundleError(
+                f"{folder}: {str(error).splitlines()[0]:.200}",
+                f"a readable {GRAPH} and {TOKENIZER}",
+                "Copy the bundle again or train a new one.",
+            ) from error
+        self.cutter = WindowCutter.of(tokenizer, size)
         self._cached = lru_cache(CACHED_WINDOWS)(self._run)
 
     def logits(self, documents: Sequence[Document]) -> list[Logits]:

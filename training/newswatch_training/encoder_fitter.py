@@ -33,6 +33,10 @@ BEST = "best.safetensors"
 WATCHED_SHARE = 0.1
 
 
+def _ignore(*_: object) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Watch:
     """What a fit tells while it runs.
@@ -43,9 +47,9 @@ class Watch:
         log: called with the name of a figure, its value and the step it belongs to.
     """
 
-    begin: Callable[[int], object] = lambda _: None
-    advance: Callable[[int], object] = lambda _: None
-    log: Callable[[str, float, int], object] = lambda *_: None
+    begin: Callable[[int], object] = _ignore
+    advance: Callable[[int], object] = _ignore
+    log: Callable[[str, float, int], object] = _ignore
 
 
 class EncoderFitter:
