@@ -34,7 +34,7 @@ class EncoderSettings:
 
     backbone: str = DEFAULT_BACKBONE
     window: int = 128
-    epochs: int = 6
+    epochs: int = 3
     rate: float = 3e-4
     head_rate: float = 2e-3
     layer_decay: float = 0.85

@@ -18,7 +18,7 @@ from newswatch_labels.corpus import Corpus
 from newswatch_labels.errors import RecordError
 from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
-from newswatch_training.augmentation import Augmentation
+from newswatch_training.augmentation import USUAL, Augmentation
 from newswatch_training.card import write_card
 from newswatch_training.cross_validation import CrossValidation, Fitter, hold_out, judge, split_folds, validate_on_newest
 from newswatch_training.encoder_settings import EncoderSettings
@@ -48,7 +48,7 @@ class ModelSettings:
 
     linear: LinearSettings | None = field(default_factory=LinearSettings)
     encoder: EncoderSettings | None = None
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    augmentation: Augmentation = USUAL
     patience: int = 0
 
     @property
