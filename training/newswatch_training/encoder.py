@@ -32,7 +32,7 @@ OPEN_BATCHES = 6
 # Inside the backbone dropout costs as much as all else (its random numbers are drawn one by one) and brought nothing.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout", "mlp_dropout")
 PACKABLE = {"bert", "electra"}  # backbones that take a mask of any form, and positions as they are counted here
-disable_progress_bar()  # of loading weights, which takes a second
+disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading weights, which takes a second
 
 LOSS_SCALE = 4.0  # of a mean over tags: keeps the clipped norm of 1 in the range the rates were chosen for
 
