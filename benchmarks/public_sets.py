@@ -9,12 +9,12 @@ JSON file: a run that was broken off goes on with the sets and seeds that are mi
 import argparse
 import json
 import statistics
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from newswatch_labels.terminal import err, out, table
-from newswatch_training.bench import PUBLISHED, run_bench
-from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings
+from newswatch_training.bench import PUBLISHED, UNMARKED, run_bench
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         for seed in arguments.seeds:
             key = f"{name} {arguments.backbone} {seed}"
             if key not in found:
-                settings = EncoderSettings(backbone=arguments.backbone, epochs=arguments.epochs, seed=seed)
+                settings = replace(UNMARKED, backbone=arguments.backbone, epochs=arguments.epochs, seed=seed)
                 with err.status(key) as status:
                     result = run_bench(name, arguments.data / name, status.update, settings)
                 found[key] = asdict(result)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ class Pooling:
         return np.asarray(np.array(self.scale) * (highest + np.log(excess) / self.temperature) + np.array(self.bias))
 
 
+class Unit(StrEnum):
+    """What has logits of its own: each sentence, or, where nobody marked evidence to learn from, each window."""
+
+    SENTENCE = "sentence"
+    WINDOW = "window"
+
+
 class EncoderModel:
     """Scores windows one by one, which is what CPUs do fastest, so that no document depends on the others.
 
@@ -51,15 +59,24 @@ class EncoderModel:
     kind = "encoder"
     tolerance = 0.05  # int8 and bfloat16 round differently on other processors
 
-    def __init__(self, folder: Path, size: int, pooling: Pooling, precision: str, parity: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size: int,
+        pooling: Pooling,
+        precision: str,
+        unit: Unit = Unit.SENTENCE,
+        parity: Mapping[str, float] | None = None,
+    ) -> None:
         """Open the graph and the tokenizer in `folder`.
 
         Args:
             size: tokens of a window, special tokens counted.
             precision: of the graph's matrices, "int8" or "fp32".
+            unit: what the head was trained on; the sentences of a window share its logits where it is the window.
             parity: how far the graph departs from the trained model, for the record.
         """
-        self.folder, self.pooling, self.precision, self.parity = folder, pooling, precision, dict(parity or {})
+        self.folder, self.pooling, self.precision, self.unit, self.parity = folder, pooling, precision, unit, dict(parity or {})
         try:
             tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
             self._graph = open_graph(folder / GRAPH, precision)
@@ -82,15 +99,18 @@ class EncoderModel:
         tags = len(self.pooling.scale)
         total = np.zeros((len(document.sentences), tags))
         tokens = np.zeros((len(document.sentences), 1))
+        passages: list[FloatArray] = []
         for window in self.cutter.cut(document):
             # A sentence that goes on in the next window has a run in both; numbers inside a window differ.
             lengths = window.lengths[:, None]
-            total[window.sentences] += self._window_logits(window) * lengths
+            found = self._window_logits(window if self.unit is Unit.SENTENCE else window.whole(len(passages)))
+            passages.append(found)
+            total[window.sentences] += found * lengths
             tokens[window.sentences] += lengths
         if not tokens.any():
             return Logits(np.full(tags, ABSENT), np.full((len(document.sentences), tags), ABSENT))
         sentences = np.where(tokens > 0, total / np.maximum(tokens, 1), ABSENT)
-        return Logits(self.pooling(sentences), sentences)
+        return Logits(self.pooling(sentences if self.unit is Unit.SENTENCE else np.concatenate(passages)), sentences)
 
     def _window_logits(self, window: Window) -> FloatArray:
         return self._cached(window.ids.tobytes(), window.lengths.tobytes(), window.start)
@@ -104,11 +124,17 @@ class EncoderModel:
         """Copy encoder.onnx and tokenizer.json."""
         for name in (GRAPH, TOKENIZER):
             shutil.copyfile(self.folder / name, folder / name)
-        return {"window": self.cutter.size, "precision": self.precision, "pooling": asdict(self.pooling), "parity": self.parity}
+        return {
+            "window": self.cutter.size,
+            "precision": self.precision,
+            "unit": self.unit.value,
+            "pooling": asdict(self.pooling),
+            "parity": self.parity,
+        }
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any]) -> "EncoderModel":
         """Read what `save` wrote."""
         pooling = settings["pooling"]
         made = Pooling(float(pooling["temperature"]), tuple(map(float, pooling["scale"])), tuple(map(float, pooling["bias"])))
-        return cls(folder, int(settings["window"]), made, str(settings["precision"]), settings["parity"])
+        return cls(folder, int(settings["window"]), made, str(settings["precision"]), Unit(settings["unit"]), settings["parity"])

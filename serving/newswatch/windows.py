@@ -30,6 +30,10 @@ class Window:
     lengths: IntArray
     start: int
 
+    def whole(self, number: int) -> "Window":
+        """The same tokens as one run, which stands for passage `number`."""
+        return Window(self.ids, np.array([number]), self.lengths.sum(keepdims=True), self.start)
+
     def pooling(self) -> NDArray[np.float32]:
         """(K, L): row k averages over the tokens of run k."""
         matrix = np.zeros((len(self.lengths), len(self.ids)), np.float32)

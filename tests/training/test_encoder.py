@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from newswatch.encoder import EncoderModel
+from newswatch.encoder import EncoderModel, Unit
 from newswatch.model import Logits
 from newswatch_labels import InputError, Record, Scheme
 from newswatch_training.augmentation import Augmentation
@@ -323,6 +323,13 @@ def test_unmarked_records_train_on_their_labels_alone(
     scheme = Scheme.load()
     plain = Examples.prepare([replace(record, evidence=None) for record in small_records[:60]], scheme)
     model = EncoderFitter(plain, replace(encoder_settings, epochs=8), Augmentation(), tmp_path, hardware=EXACT).fit(np.arange(60))
-    scores = np.stack([own.article for own in model.logits(plain.documents)])
+    assert model.unit is Unit.WINDOW
+    found = model.logits(plain.documents)
+    scores = np.stack([own.article for own in found])
     order = np.argsort(np.argsort(scores.ravel())) / scores.size
     assert order[plain.labels.ravel()].mean() > order[~plain.labels.ravel()].mean() + 0.3
+    alone = next(row for row, document in enumerate(plain.documents) if len(model.cutter.cut(document)) == 1)
+    assert (np.ptp(found[alone].sentences, axis=0) < 1e-6).all()  # one window: its sentences share its logits
+    saved = model.save(tmp_path)
+    again = EncoderModel.load(tmp_path, {**saved, "parity": {}})
+    np.testing.assert_array_equal(again.logits(plain.documents[:3])[2].article, found[2].article)

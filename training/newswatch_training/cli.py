@@ -1,7 +1,7 @@
 """`newswatch-train`: fit, evaluate and benchmark models."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -126,12 +126,12 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit on train, tune on dev, report on test."""
-    from newswatch_training.bench import run_bench
+    from newswatch_training.bench import UNMARKED, run_bench
 
     if not data.is_dir():
         raise InputError(f"--data {data}", "a folder with train.jsonl, dev.jsonl and test.jsonl", "Check the path.")
     with err.status(name) as status:
-        encoder = None if model is ModelKind.LINEAR else EncoderSettings(backbone=backbone, epochs=epochs, seed=seed)
+        encoder = None if model is ModelKind.LINEAR else replace(UNMARKED, backbone=backbone, epochs=epochs, seed=seed)
         result = run_bench(name, data, status.update, encoder, alone=model is ModelKind.ENCODER)
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=1))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from newswatch.encoder import Pooling
+from newswatch.encoder import Pooling, Unit
 from newswatch.model import ABSENT, Logits
 from newswatch.windows import Window, WindowCutter
 from newswatch_labels.errors import InputError
@@ -222,6 +222,7 @@ class EncoderTraining:
         if hasattr(backbone, "pooler"):
             backbone.pooler = None
         self.net = SentenceEncoder(backbone, len(examples.scheme.names), settings.dropout)
+        self.unit = Unit.SENTENCE if any(examples.evidence[row] is not None for row in rows) else Unit.WINDOW
         self._packs = backbone.config.model_type in PACKABLE
         self.cutter = WindowCutter.of(self.tokenizer.backend_tokenizer, settings.window)
         self.passages = {row: _passages(examples, row) for row in rows}
@@ -273,6 +274,8 @@ class EncoderTraining:
                 made.append(self._prepared[row])
                 continue
             windows = self.cutter.pack(self.cutter.tokenize([passage.text for passage in passages]))
+            if self.unit is Unit.WINDOW:
+                windows = [window.whole(number) for number, window in enumerate(windows)]
             if windows:
                 shown = [passage.marks for passage in passages if passage.marks is not None]
                 marks = np.stack(shown) if len(shown) == len(passages) else None
@@ -405,10 +408,17 @@ class EncoderTraining:
             document = self.examples.documents[row]
             windows = [(0, window) for window in self.cutter.cut(document)]
             sentences = np.full((len(document.sentences), self.examples.labels.shape[1]), ABSENT)
-            if windows:
+            article = np.full(sentences.shape[1], ABSENT)
+            if windows and self.unit is Unit.SENTENCE:
                 joined, _, numbers = self._join(self._sentence_logits([[pair] for pair in windows]), windows, 1)
                 sentences[numbers[0]] = joined.cpu().numpy()
-            article = pooling(sentences) if windows else np.full(sentences.shape[1], ABSENT)
+                article = pooling(sentences)
+            elif windows:
+                passages = self._sentence_logits([[(0, window.whole(n))] for n, (_, window) in enumerate(windows)])
+                runs = torch.cat([one.expand(len(window.lengths), -1) for one, (_, window) in zip(passages, windows, strict=True)])
+                joined, _, numbers = self._join(runs, windows, 1)
+                sentences[numbers[0]] = joined.cpu().numpy()
+                article = pooling(passages.cpu().numpy())
             found.append(Logits(article, sentences))
         return found
 

@@ -89,7 +89,7 @@ def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> E
         net.to(device=device, dtype=dtype)
         net.backbone.to(training.hardware.dtype)
     training.cutter.tokenizer.save(str(folder / TOKENIZER))
-    return EncoderModel(folder, training.settings.window, training.pooling(), precision)
+    return EncoderModel(folder, training.settings.window, training.pooling(), precision, training.unit)
 
 
 def _to_plain(training: EncoderTraining) -> None:
