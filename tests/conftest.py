@@ -120,7 +120,7 @@ def ensemble_store(
     model = ModelSettings(encoder=encoder_settings, augmentation=Augmentation(strangers=0.2))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        settings = FitSettings(folds=2, newest=False, store=store)
+        settings = FitSettings(folds=2, jobs=1, newest=False, store=store)
         run_fit(read_corpus(small_corpus, scheme), str(small_corpus), scheme, model, settings)
     return store
 

@@ -169,7 +169,7 @@ def test_a_fit_past_the_gate_writes_no_bundle(
     monkeypatch.setattr("newswatch_training.graph.ARTICLE_FLIPS", -1.0)
     model = ModelSettings(linear=None, encoder=replace(encoder_settings, epochs=1))
     with pytest.raises(ParityError):
-        run_fit(read_corpus(small_corpus), "c", scheme, model, FitSettings(folds=2, newest=False, store=tmp_path / "mlruns"))
+        run_fit(read_corpus(small_corpus), "c", scheme, model, FitSettings(folds=2, jobs=1, newest=False, store=tmp_path / "mlruns"))
     assert not (tmp_path / "mlruns" / "bundles").exists()
     assert not (tmp_path / "mlruns" / "champion").exists()
 
@@ -270,6 +270,24 @@ def test_patience_keeps_events_apart_and_the_best_epoch(
     fitter.fit(np.arange(80))
     assert curve["fit1.watched_macro_f1"] == [0.1, 0.4, 0.3]
     torch.testing.assert_close(made[0].net.head.weight.detach(), heads[1])
+
+
+def test_fits_side_by_side_are_the_fits_one_by_one(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    points: list[str] = []
+    articles: list[int] = []
+    watch = Watch(advance=articles.append, log=lambda name, *_: points.append(name))
+    settings = replace(encoder_settings, epochs=2, precision="fp32")
+    many = [np.arange(40), np.arange(30, 80)]
+    beside = EncoderFitter(examples, settings, Augmentation(), tmp_path / "a", watch=watch, hardware=EXACT)
+    beside.train_side_by_side(many, 2)
+    assert sorted(set(points)) == ["fit1.epoch_loss", "fit2.epoch_loss"]
+    assert sum(articles) == 2 * 90
+    points.clear()
+    plain = EncoderFitter(examples, settings, Augmentation(), tmp_path / "b", hardware=EXACT)
+    for rows in many:
+        one, two = (fitter.fit(rows).logits(examples.documents[:1])[0].article for fitter in (beside, plain))
+        np.testing.assert_allclose(one, two, atol=1e-5)
+    assert points == []  # nothing was trained again
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this build of torch has no gloo")

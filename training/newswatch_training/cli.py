@@ -79,7 +79,7 @@ def fit(
         out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
         return
     measured = newest if newest is not None else model is ModelKind.LINEAR
-    result = run_fit(found, str(corpus), tags, settings, FitSettings(folds, seed, measured, promote, store))
+    result = run_fit(found, str(corpus), tags, settings, FitSettings(folds=folds, seed=seed, newest=measured, promote=promote, store=store))
     _print_metrics(result.metrics, ("cv", "cascade", "time"), tags.names, ("by event", "with the cascade", "by time"))
     out.print(f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True)
     out.print(f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True)

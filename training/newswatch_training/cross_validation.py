@@ -73,7 +73,7 @@ def hold_out(fitter: Fitter, examples: Examples, folds: Sequence[NDArray[np.int6
     logits: dict[int, Logits] = {}
     for number, rows in enumerate(folds):
         advance(f"{fitter.kind}: fold {number + 1} of {len(folds)}")
-        model = fitter.fit(_others(folds, number))
+        model = fitter.fit(others(folds, number))
         logits.update(zip(rows.tolist(), model.logits([examples.documents[row] for row in rows]), strict=True))
     return tuple(logits[row] for row in range(len(examples.records)))
 
@@ -88,13 +88,13 @@ def judge(members: Members, examples: Examples, folds: Sequence[NDArray[np.int64
         (logits,) = members.values()
         outcomes = []
         for number, rows in enumerate(folds):
-            rules = _decide_on(logits, examples, _others(folds, number))
+            rules = _decide_on(logits, examples, others(folds, number))
             outcomes.append(decide([logits[row] for row in rows], rules, examples.take(rows)))
         return CrossValidation(tuple(logits), fit_decision(logits, examples), join_outcomes(outcomes, folds, examples))
     whole, cascaded = [], []
     quick = 0
     for number, rows in enumerate(folds):
-        combination, decision, certain = _combine(_take(members, _others(folds, number)), examples.take(_others(folds, number)))
+        combination, decision, certain = _combine(_take(members, others(folds, number)), examples.take(others(folds, number)))
         own, test = _take(members, rows), examples.take(rows)
         whole.append(decide(join_members(own, combination), decision, test))
         cascaded.append(decide(join_members(own, combination, certain), decision, test))
@@ -121,7 +121,8 @@ def _take(members: Members, rows: NDArray[np.int64]) -> dict[str, list[Logits]]:
     return {name: [logits[row] for row in rows] for name, logits in members.items()}
 
 
-def _others(folds: Sequence[NDArray[np.int64]], number: int) -> NDArray[np.int64]:
+def others(folds: Sequence[NDArray[np.int64]], number: int) -> NDArray[np.int64]:
+    """Rows of all folds but one."""
     return np.sort(np.concatenate([rows for other, rows in enumerate(folds) if other != number]))
 
 
@@ -135,12 +136,18 @@ def cross_validate(fitter: Fitter, examples: Examples, groups: Sequence[int], fo
     return judge({fitter.kind: hold_out(fitter, examples, rows, advance)}, examples, rows)
 
 
+def past_rows(examples: Examples, groups: Sequence[int]) -> NDArray[np.int64] | None:
+    """Rows of all but the newest fifth; None without dates."""
+    newest = np.array(split_by_time(examples.records, groups=groups), dtype=np.bool_)
+    return np.flatnonzero(~newest) if newest.any() else None
+
+
 def validate_on_newest(fitters: Mapping[str, Fitter], examples: Examples, groups: Sequence[int], members: Members) -> Outcome | None:
     """Train on the past, decide by the past's held-out logits of the `members`, measure on the newest fifth; None without dates."""
-    newest = np.array(split_by_time(examples.records, groups=groups), dtype=np.bool_)
-    if not newest.any():
+    past = past_rows(examples, groups)
+    if past is None:
         return None
-    past, future = np.flatnonzero(~newest), np.flatnonzero(newest)
+    future = np.setdiff1d(np.arange(len(examples.records)), past)
     test = examples.take(future)
     found = {kind: fitter.fit(past).logits(test.documents) for kind, fitter in fitters.items()}
     own = _take(members, past)

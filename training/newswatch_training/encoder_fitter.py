@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -85,6 +86,44 @@ class EncoderFitter:
             ParityError: the graph does not say what the trained model says.
         """
         self._fits += 1
+        training, folder = self._train_rows(rows)
+        model = export_encoder(training, folder, self.settings.precision)
+        sample = np.random.default_rng(self.settings.seed).permutation(rows)[:PARITY_ROWS].tolist()
+        served = model.logits([self.examples.documents[row] for row in sample])
+        parity = measure_parity(training.logits(sample), served)
+        check_parity(parity)
+        model.parity = asdict(parity)
+        return model
+
+    def train_side_by_side(self, many: Sequence[NDArray[np.int64]], jobs: int) -> None:
+        """Train several fits at once on a CPU, in `jobs` processes that share its threads; `fit` then takes their checkpoints.
+
+        Two processes of one thread each do more than one of two, whose threads wait for each other after every product.
+        """
+        jobs = min(jobs, len(many))
+        if jobs < 2 or self.hardware.device.type != "cpu":
+            return
+        self.watch.begin(self.settings.epochs * sum(len(rows) for rows in many))
+        context = torch.multiprocessing.get_context("spawn")
+        threads = max(1, torch.get_num_threads() // jobs)
+        with context.Manager() as manager, ProcessPoolExecutor(jobs, context, torch.set_num_threads, (threads,)) as pool:
+            news = manager.Queue()
+            listener = threading.Thread(target=self._listen, args=(news,))
+            listener.start()
+            try:
+                longest_first = sorted(range(len(many)), key=lambda number: -len(many[number]))
+                for ended in [pool.submit(_train_apart, self._quiet(), many[number], number + 1, news) for number in longest_first]:
+                    ended.result()
+            finally:
+                news.put(None)
+                listener.join()
+
+    def _quiet(self) -> "EncoderFitter":
+        """The same without its watch, which stays in this process."""
+        return EncoderFitter(self.examples, self.settings, self.augmentation, self.work, patience=self.patience, hardware=self.hardware)
+
+    def _train_rows(self, rows: NDArray[np.int64]) -> tuple[EncoderTraining, Path]:
+        """The trained module, and the folder of its checkpoint."""
         folder = self.work / self._fingerprint(rows)
         folder.mkdir(parents=True, exist_ok=True)
         watched = self._watched_rows(rows)
@@ -93,13 +132,7 @@ class EncoderFitter:
             self._train_together(kept.tolist(), folder, watched.tolist())
         training = EncoderTraining(self.examples, kept.tolist(), self.settings, self.augmentation, self.hardware)
         self._train(training, folder, watched.tolist())
-        model = export_encoder(training, folder, self.settings.precision)
-        sample = np.random.default_rng(self.settings.seed).permutation(rows)[:PARITY_ROWS].tolist()
-        served = model.logits([self.examples.documents[row] for row in sample])
-        parity = measure_parity(training.logits(sample), served)
-        check_parity(parity)
-        model.parity = asdict(parity)
-        return model
+        return training, folder
 
     def _fingerprint(self, rows: NDArray[np.int64]) -> str:
         """Of everything that decides what a fit learns."""
@@ -154,9 +187,8 @@ class EncoderFitter:
             port = probe.getsockname()[1]
         context = torch.multiprocessing.get_context("spawn")
         news: Any = context.SimpleQueue()
-        quiet = EncoderFitter(self.examples, self.settings, self.augmentation, self.work, patience=self.patience, hardware=self.hardware)
         workers = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
-            _work, (self.hardware.processes, port, quiet, rows, folder, watched, news), self.hardware.processes, join=False
+            _work, (self.hardware.processes, port, self._quiet(), rows, folder, watched, news), self.hardware.processes, join=False
         )
         listener = threading.Thread(target=self._listen, args=(news,))
         listener.start()
@@ -193,6 +225,13 @@ def _work(
     fitter._train(training, folder, watched)
     state.wait_for_everyone()
     state.destroy_process_group()
+
+
+def _train_apart(fitter: EncoderFitter, rows: NDArray[np.int64], number: int, news: Any) -> None:
+    """Train one of several fits, in a process of its own."""
+    fitter._fits = number
+    fitter.watch = Watch(advance=partial(_tell, news, "advance"), log=partial(_tell, news, "log"))
+    fitter._train_rows(rows)
 
 
 def _tell(news: Any, name: str, *arguments: Any) -> None:

@@ -1,14 +1,16 @@
 """The story of a fit: read, split, fit, calibrate, evaluate, export, track, publish."""
 
+import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from newswatch.bundle import Bundle
 from newswatch.ensemble import EnsembleModel
@@ -20,7 +22,7 @@ from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
 from newswatch_training.augmentation import USUAL, Augmentation
 from newswatch_training.card import write_card
-from newswatch_training.cross_validation import CrossValidation, Fitter, hold_out, judge, split_folds, validate_on_newest
+from newswatch_training.cross_validation import CrossValidation, Fitter, hold_out, judge, others, past_rows, split_folds, validate_on_newest
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.errors import worst_errors
 from newswatch_training.examples import Examples
@@ -31,10 +33,13 @@ from newswatch_training.plots import plot_precision_recall, plot_reliability, pl
 from newswatch_training.progress import Steps, show_steps
 from newswatch_training.tracking import STORE, Run, open_run
 
+if TYPE_CHECKING:
+    from newswatch_training.encoder_fitter import EncoderFitter
+
 NAME = "newswatch"
 ALIAS = "champion"
 CHECKPOINTS = "checkpoints"
-OTHER_STEPS = 4  # of run_fit, beside the fits
+OTHER_STEPS = 5  # of run_fit, beside the fits
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class FitSettings:
     Attributes:
         folds: parts of the cross-validation by event, at least 2.
         seed: of the split into folds.
+        jobs: of the encoder's fits, how many run at once on a CPU; default: one for each of its threads.
         newest: also train on the past and measure on the newest fifth; one fit more for each member.
         promote: make the bundle the champion.
         store: folder of the local MLflow store, the bundles and the champion.
@@ -77,6 +83,7 @@ class FitSettings:
 
     folds: int = 3
     seed: int = 0
+    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     newest: bool = True
     promote: bool = True
     store: Path = STORE
@@ -116,6 +123,10 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: ModelSettings, s
         fitters = _make_fitters(examples, model, settings, run, advance)
         groups = group_records(examples.records)
         folds = split_folds(examples, groups, settings.folds, settings.seed)
+        if model.encoder:
+            encoder = cast("EncoderFitter", fitters["encoder"])
+            advance("encoder: all fits, side by side where there are cores")
+            encoder.train_side_by_side(_all_rows(examples, groups, folds, settings.newest), settings.jobs)
         held_out = {kind: hold_out(fitter, examples, folds, advance) for kind, fitter in fitters.items()}
         validation = judge(held_out, examples, folds)
         newest = None
@@ -173,6 +184,14 @@ def _make_fitters(examples: Examples, model: ModelSettings, settings: FitSetting
         work = settings.store / CHECKPOINTS
         fitters["encoder"] = EncoderFitter(examples, encoder, model.augmentation, work, patience=model.patience, watch=watch)
     return fitters
+
+
+def _all_rows(examples: Examples, groups: Sequence[int], folds: Sequence[NDArray[np.int64]], newest: bool) -> list[NDArray[np.int64]]:
+    """Training rows of every fit to come."""
+    rows = [others(folds, number) for number in range(len(folds))]
+    if newest and (past := past_rows(examples, groups)) is not None:
+        rows.append(past)
+    return [*rows, np.arange(len(examples.records))]
 
 
 def _fit_final(fitters: Mapping[str, Fitter], examples: Examples, validation: CrossValidation, advance: Callable[[str], None]) -> Model:
