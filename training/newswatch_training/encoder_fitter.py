@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -78,6 +79,7 @@ class EncoderFitter:
         self.watch = watch or Watch()
         self.hardware = hardware or Hardware.find()
         self._fits = 0
+        self._folders: set[Path] = set()
 
     def fit(self, rows: NDArray[np.int64]) -> EncoderModel:
         """Fit on the examples at `rows`, export, and prove the graph.
@@ -94,6 +96,11 @@ class EncoderFitter:
         check_parity(parity)
         model.parity = asdict(parity)
         return model
+
+    def forget(self) -> None:
+        """Remove the checkpoints of this fitter's own fits; another fit may be under way beside them."""
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def train_side_by_side(self, many: Sequence[NDArray[np.int64]], jobs: int) -> None:
         """Train several fits at once on a CPU, in `jobs` processes that share its threads; `fit` then takes their checkpoints.
@@ -126,6 +133,7 @@ class EncoderFitter:
         """The trained module, and the folder of its checkpoint."""
         folder = self.work / self._fingerprint(rows)
         folder.mkdir(parents=True, exist_ok=True)
+        self._folders.add(folder)
         watched = self._watched_rows(rows)
         kept = np.setdiff1d(rows, watched)
         if self.hardware.processes > 1:

@@ -1,7 +1,6 @@
 """The story of a fit: read, split, fit, calibrate, evaluate, export, track, publish."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -168,7 +167,8 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: ModelSettings, s
         run.register(bundle, ALIAS if settings.promote else None)
         if settings.promote:
             publish(bundle, settings.store / "champion")
-        shutil.rmtree(settings.store / CHECKPOINTS, ignore_errors=True)
+        if model.encoder:
+            cast("EncoderFitter", fitters["encoder"]).forget()
     return FitResult(bundle, metrics, run.id, run.uri, seconds)
 
 
