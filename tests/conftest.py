@@ -82,7 +82,7 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from newswatch_training.encoder import find_backbone
+    from newswatch_training.backbone import find_backbone
     from newswatch_training.encoder_settings import DEFAULT_BACKBONE
 
     folder = tmp_path_factory.mktemp("backbone")

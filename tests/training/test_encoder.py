@@ -18,11 +18,14 @@ from newswatch.encoder import EncoderModel, Unit
 from newswatch.model import Logits
 from newswatch_labels import InputError, Record, Scheme
 from newswatch_training.augmentation import Augmentation
-from newswatch_training.encoder import Batch, EncoderTraining, Hardware, MasterWeights, Prepared, Row, find_backbone, pool_articles
+from newswatch_training.backbone import find_backbone
+from newswatch_training.batches import Batch, Prepared, Row
+from newswatch_training.encoder import EncoderTraining, pool_articles
 from newswatch_training.encoder_fitter import CHECKPOINT, EncoderFitter, Watch
 from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings
 from newswatch_training.examples import Examples
 from newswatch_training.graph import Parity, ParityError, check_parity, export_encoder, measure_parity
+from newswatch_training.hardware import Hardware
 
 EXACT = Hardware(torch.device("cpu"), torch.float32)
 
@@ -41,7 +44,7 @@ def gradients(training: EncoderTraining, articles: list[Prepared]) -> tuple[floa
     training.net.eval()  # no dropout: both readings of a long article see the same network
     rows: list[Row] = []
     for number, article in enumerate(articles):
-        rows = list(training._place(rows, number, article))
+        rows = list(training._packer.place(rows, number, article))
     loss = training._backward(Batch(articles, rows))
     return loss, [p.grad.clone() for p in training.net.parameters() if p.grad is not None]
 
@@ -57,10 +60,10 @@ def test_shipped_backbone_is_found_and_its_weights_checked(monkeypatch: pytest.M
     folder = Path(find_backbone(DEFAULT_BACKBONE))
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= {path.name for path in folder.iterdir()}
     assert find_backbone("some/other") == "some/other"
-    monkeypatch.setattr("newswatch_training.encoder.SHIPPED_SHA256", "0" * 64)
+    monkeypatch.setattr("newswatch_training.backbone.SHIPPED_SHA256", "0" * 64)
     with pytest.raises(InputError, match=r"model\.safetensors: sha256"):
         find_backbone(DEFAULT_BACKBONE)
-    monkeypatch.setattr("newswatch_training.encoder.SHIPPED", {"no_such_package": ""})
+    monkeypatch.setattr("newswatch_training.backbone.SHIPPED", {"no_such_package": ""})
     with pytest.raises(InputError, match=r"newswatch\[encoder\]"):
         find_backbone(DEFAULT_BACKBONE)
 
@@ -71,17 +74,17 @@ def long_articles(training: EncoderTraining) -> list[Prepared]:
 
 def test_articles_read_in_parts_have_the_gradients_of_the_whole(examples: Examples, encoder_settings: EncoderSettings) -> None:
     whole, parts = (make(examples, replace(encoder_settings, batch_tokens=tokens, window=64)) for tokens in (100_000, 128))
-    assert parts._rows_per_pass == 2
+    assert parts._packer.rows_per_pass == 2
     assert_same(gradients(whole, long_articles(whole)), gradients(parts, long_articles(parts)))
 
 
 def test_windows_that_share_a_row_do_not_see_each_other(examples: Examples, encoder_settings: EncoderSettings) -> None:
     packed, apart = (make(examples, replace(encoder_settings, window=48)) for _ in range(2))
-    apart._packs = False
+    apart._packer = replace(apart._packer, shared=False)
     articles = packed._prepare(random.Random(0))
     rows: list[Row] = []
     for number, article in enumerate(articles):
-        rows = list(packed._place(rows, number, article))
+        rows = list(packed._packer.place(rows, number, article))
     assert len(rows) < sum(len(article.windows) for article in articles)
     assert all(sum(len(window.ids) for _, window in row) <= 48 for row in rows)
     assert_same(gradients(packed, articles), gradients(apart, articles))
@@ -90,7 +93,7 @@ def test_windows_that_share_a_row_do_not_see_each_other(examples: Examples, enco
 def test_every_article_is_in_one_batch_and_every_batch_fits(examples: Examples, encoder_settings: EncoderSettings) -> None:
     training = make(examples, replace(encoder_settings, batch_tokens=960, window=96))
     rng = random.Random(0)
-    batches = training._batches(training._prepare(rng), rng)
+    batches = training._packer.pack(training._prepare(rng), rng)
     assert sorted(article.row for batch in batches for article in batch.articles) == list(range(len(examples.records)))
     assert all(len(batch.rows) <= 10 or len(batch.articles) == 1 for batch in batches)
     assert len(batches) > 3
@@ -114,7 +117,7 @@ def test_pooling_in_training_is_the_pooling_that_serves(examples: Examples, enco
 
 def test_rates_fall_from_layer_to_layer(examples: Examples, encoder_settings: EncoderSettings) -> None:
     training = make(examples, encoder_settings)
-    rates = MasterWeights(training.net, encoder_settings, 10).rates
+    rates = training.master_weights(10).rates
     by_name = {name: rates[parameter] for name, parameter in training.net.named_parameters()}
     assert by_name["head.weight"] == by_name["scale"] == encoder_settings.head_rate
     assert by_name["backbone.encoder.layer.1.output.dense.weight"] == encoder_settings.rate
@@ -133,7 +136,7 @@ def test_graph_says_what_the_trained_model_says(
     examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path, precision: str
 ) -> None:
     training = make(examples, encoder_settings)
-    weights = MasterWeights(training.net, encoder_settings, 30)
+    weights = training.master_weights(30)
     for epoch in range(2):
         training.epoch(epoch, weights, lambda *_: None)
     rows = range(30)
@@ -193,7 +196,7 @@ from pathlib import Path
 import numpy as np, torch
 from newswatch_labels import Scheme, read_corpus
 from newswatch_training.augmentation import Augmentation
-from newswatch_training.encoder import Hardware
+from newswatch_training.hardware import Hardware
 from newswatch_training.encoder_fitter import EncoderFitter
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.examples import Examples

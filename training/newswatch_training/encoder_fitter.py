@@ -24,10 +24,12 @@ from newswatch.encoder import EncoderModel
 from newswatch_labels.folds import group_records, split_by_event
 from newswatch_training.augmentation import Augmentation
 from newswatch_training.deciding import fit_decision
-from newswatch_training.encoder import EncoderTraining, Hardware, MasterWeights
+from newswatch_training.encoder import EncoderTraining
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.examples import Examples
 from newswatch_training.graph import PARITY_ROWS, check_parity, export_encoder, measure_parity
+from newswatch_training.hardware import Hardware
+from newswatch_training.master_weights import MasterWeights
 from newswatch_training.metrics import decide, measure
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -163,7 +165,7 @@ class EncoderFitter:
     def _train(self, training: EncoderTraining, folder: Path, watched: list[int]) -> None:
         epochs = self.settings.epochs
         self.watch.begin(epochs * len(training.passages))
-        weights = MasterWeights(training.net, self.settings, epochs * training.steps_per_epoch())
+        weights = training.master_weights(epochs * training.steps_per_epoch())
         first, best, best_epoch = _resume(folder / CHECKPOINT, weights)
         self.watch.advance(first * len(training.passages))
         for epoch in range(first, epochs):

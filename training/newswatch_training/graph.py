@@ -66,7 +66,7 @@ def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> E
     net = training.net
     dtype, device = net.head.weight.dtype, net.head.weight.device
     net.eval()
-    _to_plain(training)
+    net.to(device="cpu", dtype=torch.float32)
     try:
         with TemporaryDirectory(dir=folder) as work, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the tracer, about shapes that tests prove dynamic
@@ -82,7 +82,7 @@ def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> E
                 dynamo=False,
             )
             if precision == "int8":
-                _quantise(whole, Path(work) / "prepared.onnx", folder / GRAPH)
+                quantise(whole, folder / GRAPH)
             else:
                 whole.replace(folder / GRAPH)
     finally:
@@ -92,14 +92,12 @@ def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> E
     return EncoderModel(folder, training.settings.window, training.pooling(), precision, training.unit)
 
 
-def _to_plain(training: EncoderTraining) -> None:
-    training.net.to(device="cpu", dtype=torch.float32)
-
-
-def _quantise(whole: Path, prepared: Path, target: Path) -> None:
+def quantise(whole: Path, target: Path) -> None:
+    """Write the graph `whole` to `target` with its matrices in int8; leaves a file between the two beside `whole`."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    prepared = whole.with_suffix(".prepared")
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it warns through the root logger of names it chose itself

