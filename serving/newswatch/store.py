@@ -139,9 +139,9 @@ class Store:
         """
         with self.transaction() as connection:
             article = self.get(article_id)
-            tags = {tag: tuple(sentences) for tag, sentences in evidence.items()}
-            for tag, sentences in tags.items():
+            for tag, sentences in evidence.items():
                 check_evidence(article, tag, sentences)
+            tags = {tag: tuple(sentences) for tag, sentences in evidence.items()}
             made = Review(article_id, check_text(reviewer, "reviewer"), tags, check_text(note, "note"), _stamp(datetime.now(UTC)))
             connection.execute(
                 "INSERT INTO reviews (article, reviewer, tags, note, created) VALUES (?, ?, ?, ?, ?)",
