@@ -10,21 +10,16 @@ const DAYS = 30;
 
 /** A line of outlet, day and address above an article; only web addresses become links. */
 export function articleLine(article) {
-  const when = article.published ?? article.seen;
   const parts = [];
   if (article.outlet) parts.push(element("span", { class: "outlet", dir: "auto" }, article.outlet));
-  if (when) parts.push(element("time", { datetime: when }, moment(when)));
+  if (article.time) parts.push(element("time", { datetime: article.time }, day(article.time)));
   if (/^https?:\/\//i.test(article.url ?? ""))
     parts.push(element("a", { href: article.url, target: "_blank", rel: "noopener noreferrer" }, "source"));
   if (article.id) parts.push(element("span", { class: "id" }, article.id));
   return element("p", { class: "line" }, parts);
 }
 
-const moment = (when) => {
-  const date = new Date(when);
-  if (Number.isNaN(date.getTime())) return when;
-  return date.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
-};
+const day = (time) => new Date(time).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
 
 /** What a list shows of an article; in the queue its tags in the review band come first and alone. */
 function item(article, scheme, queue) {
@@ -50,7 +45,7 @@ function item(article, scheme, queue) {
     articleLine({ ...article, id: null }),
     article.title && element("p", { class: "lead", dir: "auto" }, article.lead),
     element("ul", { class: "chips", "aria-label": "Tags" }, chips),
-    article.reviewed && element("span", { class: "flag done" }, "reviewed"),
+    article.review && element("span", { class: "flag done" }, "reviewed"),
   );
 }
 
@@ -87,7 +82,7 @@ export async function newest(desk, filters) {
     "form",
     { class: "filters", role: "search", "aria-label": "Filters", on: { submit: (event) => event.preventDefault() } },
     field("tag", "Tag", element("select", { id: "filter-tag", on: change("tag") }, option("", "all tags", tag), desk.scheme.tags.map((t) => option(t.name, t.title, tag)))),
-    field("outlet", "Outlet", element("select", { id: "filter-outlet", on: change("outlet") }, option("", "all outlets", outlet), outlets.outlets.map((name) => option(name, name || "(none)", outlet)))),
+    field("outlet", "Outlet", element("select", { id: "filter-outlet", on: change("outlet") }, option("", "all outlets", outlet), Object.keys(outlets.outlets).filter(Boolean).map((name) => option(name, name, outlet)))),
     field("day", "Day", element("input", { id: "filter-day", type: "date", value: day, on: change("day") })),
     (tag || outlet || day) && element("button", { type: "button", class: "plain", on: { click: () => go({ tag: "", outlet: "", day: "" }) } }, "All articles"),
   );

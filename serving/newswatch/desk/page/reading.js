@@ -91,7 +91,7 @@ export class Reading {
   }
 
   #reviewed() {
-    const found = Object.entries(this.review.evidence).map(([tag, sentences]) => [
+    const found = Object.entries(this.review.tags).map(([tag, sentences]) => [
       tag,
       new Set(this.text.spans.flatMap((span, index) => (sentences.includes(span.textContent) ? [index] : []))),
     ]);
@@ -201,7 +201,7 @@ export class Reading {
     if (lacking.length) return tell(`Mark at least one sentence for ${lacking.join(", ")}, or untick it.`);
     const reviewer = this.editing ? this.reviewer.value.trim() : (localStorage.getItem(REVIEWER) ?? "");
     if (this.editing) localStorage.setItem(REVIEWER, reviewer);
-    const evidence = Object.fromEntries(
+    const tags = Object.fromEntries(
       [...this.marked].map(([tag, found]) => [tag, [...found].sort((a, b) => a - b).map((index) => this.text.spans[index].textContent)]),
     );
     try {
@@ -210,7 +210,7 @@ export class Reading {
         this.article.id = (await post("/v1/articles", { title, text, url, outlet })).id;
       }
       const note = this.editing ? this.note.value.trim() : "";
-      this.review = await post("/v1/reviews", { article: this.article.id, reviewer, evidence, note });
+      this.review = await post("/v1/reviews", { article: this.article.id, reviewer, tags, note });
     } catch (error) {
       return tell(error.message);
     }

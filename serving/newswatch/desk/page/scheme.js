@@ -17,7 +17,7 @@ export class Scheme {
       definition: tag.definition,
       order,
       hue: ((25 + order * GOLDEN_ANGLE) % 360).toFixed(1),
-      ...model.rules[tag.name],
+      ...model.thresholds[tag.name],
     }));
     this.byName = new Map(this.tags.map((tag) => [tag.name, tag]));
   }
