@@ -46,15 +46,15 @@ def near_duplicates(records: Sequence[Record], min_similarity: float = MIN_SIMIL
         from datasketch import MinHash, MinHashLSH
     except ImportError as error:
         raise MissingExtraError(error.name or "datasketch", "train") from error
-    shingles = [_shingles(record) for record in records]
+    own = [shingles(f"{record.title} {record.text}") for record in records]
     # The index asks for less than the wanted similarity, so that its own error loses no pair.
     index = MinHashLSH(threshold=min_similarity * 0.8, num_perm=PERMUTATIONS)
     found = []
-    hashes = MinHash.bulk([[s.encode() for s in own] for own in shingles], num_perm=PERMUTATIONS)
+    hashes = MinHash.bulk([[s.encode() for s in runs] for runs in own], num_perm=PERMUTATIONS)
     for number, minhash in enumerate(hashes):
         for other in sorted(index.query(minhash)):
-            union = len(shingles[other] | shingles[number])
-            similarity = len(shingles[other] & shingles[number]) / union if union else 1.0
+            union = len(own[other] | own[number])
+            similarity = len(own[other] & own[number]) / union if union else 1.0
             if similarity >= min_similarity:
                 found.append(Duplicate(records[other].id, records[number].id, similarity))
         index.insert(number, minhash)
@@ -76,8 +76,9 @@ def shared_runs(records: Sequence[Record]) -> list[SharedRun]:
     return list(pairs.values())
 
 
-def _shingles(record: Record) -> set[str]:
-    words = [word.lower() for word in _WORD.findall(f"{record.title} {record.text}")]
+def shingles(text: str) -> set[str]:
+    """The three-word runs of a text, in lower case; a shorter text is one run."""
+    words = [word.lower() for word in _WORD.findall(text)]
     last = max(1, len(words) - SHINGLE_WORDS + 1)
     return {" ".join(words[start : start + SHINGLE_WORDS]) for start in range(last)}
 
