@@ -18,6 +18,8 @@ def serve(
     keys: Annotated[Path | None, typer.Option(help="File of API keys, one name:key a line.")] = None,
     admin_keys: Annotated[Path | None, typer.Option(help="File of keys that may call /v1/reload.")] = None,
     database: Annotated[Path | None, typer.Option(help="SQLite file of stored articles, for the desk.")] = None,
+    fetch: Annotated[bool | None, typer.Option(help="Let the desk ask for web pages, which the service fetches; default: no.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host that --fetch may reach although its address is private.")] = None,
     workers: Annotated[int | None, typer.Option(help="Scoring processes; default: one for every two processors, at most 4.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each worker; default: the processors divided by the workers.")] = None,
     cascade: Annotated[bool | None, typer.Option(help="Let an ensemble's linear model answer alone where it is certain.")] = None,
@@ -26,7 +28,7 @@ def serve(
     drain: Annotated[float | None, typer.Option(help="Seconds to finish what is in flight after SIGTERM; default: 7.")] = None,
     watch: Annotated[float | None, typer.Option(help="Seconds between two looks at the bundle's link; default: 1.")] = None,
 ) -> None:
-    """Serve scores over HTTP: POST /v1/score, and what runs it: /v1/model, /v1/reload, /healthz, /readyz, /metrics, /openapi.json."""
+    """Serve scores over HTTP: the desk at /, POST /v1/score, and /v1/model, /v1/reload, /healthz, /readyz, /metrics, /openapi.json."""
     try:
         from newswatch.service.server import run_server
         from newswatch.service.settings import ServiceSettings
@@ -41,6 +43,8 @@ def serve(
             keys=keys,
             admin_keys=admin_keys,
             database=database,
+            fetch=fetch,
+            allow_hosts=tuple(allow_host) if allow_host else None,
             workers=workers,
             threads=threads,
             cascade=cascade,

@@ -1,16 +1,19 @@
 """Routes of the desk: stored articles, reviews, and what the page asks besides scores."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from newswatch.desk.messages import (
+    Address,
     Counts,
     Day,
     Decided,
     Desk,
+    Fetched,
     Listed,
     NewArticle,
     NewReview,
@@ -20,12 +23,13 @@ from newswatch.desk.messages import (
     Passage,
     Sentences,
 )
+from newswatch.desk.page_reader import PageReader
 from newswatch.desk.pages import front_page
 from newswatch.prediction import Prediction
 from newswatch.scorer import Article
 from newswatch.service.access import Key
 from newswatch.service.messages import ErrorAnswer
-from newswatch.service.refusals import Refusal
+from newswatch.service.refusals import Forbidden, Refusal
 from newswatch.store import Store
 from newswatch.stored_article import StoredArticle
 from newswatch_labels.errors import InputError
@@ -62,7 +66,7 @@ def page() -> FileResponse:
 @public.get("/v1/desk", tags=["desk"])
 def desk(request: Request) -> Desk:
     """What this service lets the desk do."""
-    return Desk(database=request.app.state.store is not None, fetch=request.app.state.settings.fetch)
+    return Desk(database=request.app.state.store is not None, fetch=request.app.state.page_reader is not None)
 
 
 @router.post("/sentences")
@@ -132,3 +136,13 @@ def queue(store: Stored, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Pag
 def review(given: NewReview, store: Stored) -> Decided:
     """Keep what a person decided on an article; its newest review counts."""
     return Decided.of(store.add_review(given.article, given.reviewer, given.tags, given.note))
+
+
+@router.post("/fetch", responses={status: {"model": ErrorAnswer} for status in (403, 429, 502)})
+def fetch(given: Address, request: Request) -> Fetched:
+    """Take the text of a web page. Private addresses are refused; the service does this only where it was started with --fetch."""
+    reader: PageReader | None = request.app.state.page_reader
+    if reader is None:
+        raise Forbidden("a page to fetch", "a service that may fetch", "Start it with --fetch, or paste the text.")
+    url, article = reader.read(given.url)
+    return Fetched(url=url, outlet=urlsplit(url).hostname or "", title=article.title or "", text=article.text)

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from newswatch import __version__
+from newswatch.desk.mount import mount_desk, open_desk
 from newswatch.service.access import refuse_compressed
 from newswatch.service.engine import Engine
 from newswatch.service.keys import Keys
@@ -47,11 +48,12 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await engine.start()
-        try:
-            yield
-        finally:
-            await engine.close()
+        with open_desk(app, settings):
+            await engine.start()
+            try:
+                yield
+            finally:
+                await engine.close()
 
     app = _Service(
         title="newswatch",
@@ -67,6 +69,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.state.keys = Keys.read(settings.keys) if settings.keys else None
     app.state.admin_keys = Keys.read(settings.admin_keys) if settings.admin_keys else None
     app.include_router(router)
+    mount_desk(app)
     app.add_middleware(Observer, metrics=metrics)
     app.add_exception_handler(NewswatchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)

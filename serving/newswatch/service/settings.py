@@ -23,6 +23,8 @@ class ServiceSettings(BaseSettings):
         keys: file of API keys, one `name:key` a line; without it everyone who reaches the address may score.
         admin_keys: file of the keys that may call /v1/reload; without it nobody may.
         database: SQLite file of stored articles, for the desk.
+        fetch: let the desk ask for web pages, which the service then fetches.
+        allow_hosts: hosts that may be fetched from although their addresses are private.
         workers: scoring processes; default: one for every two processors, at most 4.
         threads: of each worker's forward pass; default: the processors divided by the workers.
         cascade: let an ensemble's linear model answer alone where it is certain that there is no tag.
@@ -41,6 +43,8 @@ class ServiceSettings(BaseSettings):
     keys: Path | None = None
     admin_keys: Path | None = None
     database: Path | None = None
+    fetch: bool = False
+    allow_hosts: tuple[str, ...] = ()
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=lambda: min(4, max(1, _processors() // 2)))
     threads: Annotated[int, Field(ge=1)] | None = None
     cascade: bool = True
