@@ -2,6 +2,7 @@
 
 import { CodePoints } from "/desk/codepoints.js";
 import { element, rove } from "/desk/element.js";
+import { colour } from "/desk/scheme.js";
 
 export class ArticleText {
   /**
@@ -69,7 +70,7 @@ export class ArticleText {
         ...tags.map((tag) =>
           element(
             "sup",
-            { vars: { "--hue": this.scheme.tag(tag).hue }, title: this.scheme.tag(tag).title },
+            { vars: colour(this.scheme.tag(tag)), title: this.scheme.tag(tag).title },
             element("span", { "aria-hidden": "true" }, String(numbers.get(tag) ?? "")),
             element("span", { class: "unseen" }, ` [${this.scheme.tag(tag).title}] `),
           ),
@@ -85,8 +86,8 @@ export class ArticleText {
     this.spans.forEach((span, index) => {
       const lit = tag !== null && this.tagsOf[index].includes(tag);
       span.classList.toggle("lit", lit);
-      if (lit) span.style.setProperty("--hue", this.scheme.tag(tag).hue);
-      else if (this.tagsOf[index].length) span.style.setProperty("--hue", this.scheme.tag(this.tagsOf[index][0]).hue);
+      const shown = lit ? tag : this.tagsOf[index][0];
+      if (shown) for (const [name, value] of Object.entries(colour(this.scheme.tag(shown)))) span.style.setProperty(name, value);
       if (this.editing) span.setAttribute("aria-checked", String(lit));
       else span.removeAttribute("aria-checked");
     });
@@ -129,6 +130,7 @@ function underline(span, tags) {
   span.style.backgroundImage = shown.map((tag) => `linear-gradient(${ink(tag)}, ${ink(tag)})`).join(", ");
   span.style.backgroundPosition = shown.map((_, row) => `0 calc(100% - ${3 * row}px)`).join(", ");
   span.style.backgroundSize = shown.map(() => "100% 2px").join(", ");
+  span.style.setProperty("--rows", shown.length);
 }
 
-const ink = (tag) => `light-dark(oklch(0.5 0.14 ${tag.hue}), oklch(0.76 0.13 ${tag.hue}))`;
+const ink = ({ hue, shade }) => `light-dark(oklch(${shade.light} ${shade.chroma} ${hue}), oklch(${shade.dark} ${shade.chroma} ${hue}))`;

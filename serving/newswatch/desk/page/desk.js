@@ -18,12 +18,14 @@ const desk = {
   reading: null,
   from: null,
 
-  say(message) {
+  /** Show a message for a while; `shown` false: for screen readers alone, where the page shows the same. */
+  say(message, shown = true) {
+    status.classList.toggle("unseen", !shown);
     status.textContent = "";
     // A live region speaks when its text changes, so the same message twice needs the gap.
     setTimeout(() => (status.textContent = message), 30);
     clearTimeout(desk.silence);
-    desk.silence = setTimeout(() => (status.textContent = ""), 8000);
+    desk.silence = setTimeout(() => (status.textContent = ""), 6000);
   },
 
   async reviewed() {
@@ -43,8 +45,8 @@ const views = {
       const [scored, split] = await Promise.all([post("/v1/score", { articles: [asked] }), post("/v1/sentences", asked)]);
       desk.draft = given;
       show(reading({ article, sentences: split.sentences, prediction: scored.predictions[0], review: null }), "read");
-      desk.say(told(scored.predictions[0]));
-      main.focus();
+      desk.say(told(scored.predictions[0]), false);
+      main.focus({ preventScroll: true });
     });
     return [form];
   },
@@ -68,7 +70,7 @@ function reading(given) {
   if (given.article.id !== null) return [desk.reading.node];
   const again = element("button", { type: "button", class: "back", on: { click: route } }, "← Change the text");
   const fresh = element("button", { type: "button", class: "back", on: { click: startAnew } }, "New article");
-  return [element("div", { class: "row" }, again, fresh), desk.reading.node];
+  return [element("div", {}, again, fresh), desk.reading.node];
 }
 
 function told(prediction) {
@@ -110,7 +112,7 @@ async function route() {
   }
   if (mine !== turn) return;
   show(nodes, name === "article" ? (desk.from ?? "newest") : name);
-  if (document.activeElement === document.body) main.focus();
+  if (document.activeElement === document.body) main.focus({ preventScroll: true });
 }
 
 async function countWaiting() {

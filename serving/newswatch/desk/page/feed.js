@@ -3,7 +3,7 @@
 import { get } from "/desk/api.js";
 import { element, rove } from "/desk/element.js";
 import { Plot } from "/desk/plot.js";
-import { twoPlaces } from "/desk/scheme.js";
+import { colour, twoPlaces } from "/desk/scheme.js";
 
 const PAGE = 20;
 const DAYS = 30;
@@ -28,7 +28,7 @@ function item(article, scheme, queue) {
   const chips = shown.map((tag) =>
     element(
       "li",
-      { vars: { "--hue": tag.hue }, class: review.includes(tag.name) ? "chip review" : "chip" },
+      { vars: colour(tag), class: review.includes(tag.name) ? "chip review" : "chip" },
       tag.title,
       " ",
       element("span", { class: "score" }, twoPlaces(scores[tag.name] ?? 0)),
@@ -44,7 +44,7 @@ function item(article, scheme, queue) {
     ),
     articleLine({ ...article, id: null }),
     article.title && element("p", { class: "lead", dir: "auto" }, article.lead),
-    element("ul", { class: "chips", "aria-label": "Tags" }, chips),
+    element("ul", { class: "chips", "aria-label": "Tags" }, chips.length ? chips : element("li", { class: "none" }, article.prediction ? "no tag" : "not scored")),
     article.review && element("span", { class: "flag done" }, "reviewed"),
   );
 }

@@ -1,7 +1,7 @@
 // The tags of an article: probability, threshold, review band; in a review also whether the tag applies.
 
 import { element, rove } from "/desk/element.js";
-import { percent, twoPlaces } from "/desk/scheme.js";
+import { colour, percent, twoPlaces } from "/desk/scheme.js";
 
 export class TagPanel {
   /** @param events {over(tag|null), press(tag), apply(tag, boolean)} */
@@ -10,7 +10,7 @@ export class TagPanel {
     this.scheme = scheme;
     this.events = events;
     this.node = element("div", { class: "panel", role: "group", "aria-label": "Tags. Arrow keys move between them." });
-    this.settle = rove(this.node, () => [...this.node.querySelectorAll(".tag > button")]);
+    this.settle = rove(this.node, () => [...this.node.querySelectorAll(".tag > button")].filter((button) => button.checkVisibility()));
     const tagOf = (target) => target.closest?.(".tag")?.dataset.tag ?? null;
     this.node.addEventListener("mouseover", (event) => events.over(tagOf(event.target)));
     this.node.addEventListener("mouseleave", () => events.over(null));
@@ -36,7 +36,7 @@ export class TagPanel {
     this.node.replaceChildren(
       ...group("Carried", carried, "No tag."),
       ...(unsure.length ? group("Not carried, but near", unsure) : []),
-      ...(rest.length ? group("Not carried", rest) : []),
+      rest.length ? this.#folded("Not carried", rest.length, rows(rest)) : "",
       element(
         "p",
         { class: "legend" },
@@ -50,6 +50,15 @@ export class TagPanel {
     if (focused) this.node.querySelector(`.tag[data-tag="${CSS.escape(focused)}"] ${box ? "input" : "> button"}`)?.focus();
   }
 
+  /** On a narrow screen the text should not lie below all the tags that do not apply. */
+  #folded(title, count, content) {
+    this.unfolded ??= matchMedia("(min-width: 60.01rem)").matches;
+    const summary = element("summary", {}, `${title} (${count})`);
+    const made = element("details", { open: this.unfolded }, summary, content);
+    made.addEventListener("toggle", () => (this.unfolded = made.open));
+    return made;
+  }
+
   #row(name, marked, numbers, editing) {
     const tag = this.scheme.tag(name);
     const score = this.prediction.scores[name];
@@ -59,7 +68,7 @@ export class TagPanel {
     const facts = tag.threshold === undefined ? "" : `, threshold ${twoPlaces(tag.threshold)}${review ? ", for review" : ""}`;
     return element(
       "li",
-      { class: `tag${applies ? " applies" : ""}${review ? " review" : ""}`, "data-tag": name, vars: { "--hue": tag.hue } },
+      { class: `tag${applies ? " applies" : ""}${review ? " review" : ""}`, "data-tag": name, vars: colour(tag) },
       editing &&
         element("input", {
           type: "checkbox",
@@ -101,14 +110,13 @@ export class TagPanel {
   }
 }
 
-function bar(tag, score) {
+export function bar(tag, score) {
   const known = tag.threshold !== undefined;
-  const low = Math.min(tag.review_low ?? 0, tag.review_high ?? 0);
   return element(
     "span",
     { class: "bar", "aria-hidden": "true" },
     element("span", { class: "fill", vars: { "--share": percent(score) } }),
-    known && element("span", { class: "band", vars: { "--from": percent(low), "--width": percent(tag.review_high - low) } }),
+    known && element("span", { class: "band", vars: { "--from": percent(tag.review_low), "--width": percent(tag.review_high - tag.review_low) } }),
     known && element("span", { class: "tick", vars: { "--from": percent(tag.threshold) } }),
   );
 }

@@ -2,6 +2,8 @@
 
 import { post } from "/desk/api.js";
 import { element } from "/desk/element.js";
+import { bar } from "/desk/panel.js";
+import { colour } from "/desk/scheme.js";
 
 /** @param score called with {title, text, url, outlet} */
 export function pasteForm(desk, draft, score) {
@@ -11,7 +13,7 @@ export function pasteForm(desk, draft, score) {
   const fault = element("p", { class: "error", role: "alert" });
   let source = { url: draft.url ?? null, outlet: draft.outlet ?? "" };
 
-  const address = element("input", { id: "address", type: "url", placeholder: "https://", autocomplete: "off", disabled: !desk.info.fetch, "aria-describedby": "address-hint" });
+  const address = element("input", { id: "address", type: "url", placeholder: "https://", autocomplete: "off", disabled: !desk.info.fetch, "aria-labelledby": "address-title", "aria-describedby": "address-hint" });
   const load = async () => {
     fault.textContent = "";
     try {
@@ -53,22 +55,49 @@ export function pasteForm(desk, draft, score) {
         },
       },
     },
-    element("h1", {}, "Read an article"),
-    element("label", { for: "title" }, "Title"),
-    title,
-    element("label", { for: "text" }, "Text"),
-    text,
-    element("p", { class: "hint", id: "text-hint" }, "English news text. Offsets, scores and evidence are those of POST /v1/score."),
-    fault,
-    element("div", { class: "row" }, element("button", { class: "primary" }, "Score ", element("kbd", { "aria-hidden": "true" }, "Ctrl ↵"))),
     element(
-      "fieldset",
-      { class: "address" },
-      element("legend", {}, "Or take the text of a web page"),
-      element("label", { for: "address", class: "unseen" }, "Address of the page"),
-      element("div", { class: "row" }, address, element("button", { type: "button", class: "plain", disabled: !desk.info.fetch, on: { click: load } }, "Fetch")),
-      element("p", { class: "hint", id: "address-hint" }, hint),
+      "div",
+      {},
+      element("h1", {}, "Read an article"),
+      element("label", { for: "title" }, "Title"),
+      title,
+      element("label", { for: "text" }, "Text"),
+      text,
+      element("p", { class: "hint", id: "text-hint" }, "English news text, pasted as it stands."),
+      fault,
+      element("div", { class: "row" }, element("button", { class: "primary" }, "Score ", element("kbd", { "aria-hidden": "true" }, "Ctrl ↵"))),
+    ),
+    element(
+      "div",
+      { class: "aside" },
+      element(
+        "section",
+        {},
+        element("h2", { id: "address-title" }, "Or take the text of a web page"),
+        element("div", { class: "row" }, address, element("button", { type: "button", class: "plain", disabled: !desk.info.fetch, on: { click: load } }, "Fetch")),
+        element("p", { class: "hint", id: "address-hint" }, hint),
+      ),
+      legend(desk.scheme),
     ),
   );
   return form;
+}
+
+/** How to read a tag's bar. */
+function legend(scheme) {
+  const tag = scheme.tags[0];
+  const term = (sign, text) => [element("dt", {}, element("span", { class: sign })), element("dd", {}, text)];
+  return element(
+    "section",
+    {},
+    element("h2", {}, "How to read the bars"),
+    element("div", { class: "tag applies", vars: colour(tag) }, bar(tag, 0.86)),
+    element(
+      "dl",
+      {},
+      term("fill-sign", "the probability that the article carries the tag"),
+      term("tick-sign", "the threshold from which it is carried"),
+      term("band-sign", "the review band, in which a person should look"),
+    ),
+  );
 }

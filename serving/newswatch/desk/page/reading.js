@@ -31,8 +31,8 @@ export class Reading {
     this.node = element(
       "div",
       { class: "reading" },
-      element("article", { class: "paper" }, articleLine(article), this.text.node),
       element("aside", { class: "side", "aria-label": "Tags" }, this.actions, this.panel.node),
+      element("article", { class: "paper" }, articleLine(article), this.text.node),
     );
     this.#reset();
   }
