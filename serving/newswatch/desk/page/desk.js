@@ -112,7 +112,8 @@ async function route() {
   }
   if (mine !== turn) return;
   show(nodes, name === "article" ? (desk.from ?? "newest") : name);
-  if (document.activeElement === document.body) main.focus({ preventScroll: true });
+  // At the start the focus stays at the top, so that Tab finds the skip link first.
+  if (document.documentElement.dataset.ready && document.activeElement === document.body) main.focus({ preventScroll: true });
 }
 
 async function countWaiting() {

@@ -13,7 +13,7 @@ export function articleLine(article) {
   const parts = [];
   if (article.outlet) parts.push(element("span", { class: "outlet", dir: "auto" }, article.outlet));
   if (article.time) parts.push(element("time", { datetime: article.time }, day(article.time)));
-  if (["http:", "https:"].includes(URL.parse(article.url ?? "")?.protocol))
+  if (URL.canParse(article.url ?? "") && ["http:", "https:"].includes(new URL(article.url).protocol))
     parts.push(element("a", { href: article.url, target: "_blank", rel: "noopener noreferrer" }, "source"));
   if (article.id) parts.push(element("span", { class: "id" }, article.id));
   return element("p", { class: "line" }, parts);

@@ -10,7 +10,7 @@ export class TagPanel {
     this.scheme = scheme;
     this.events = events;
     this.node = element("div", { class: "panel", role: "group", "aria-label": "Tags. Arrow keys move between them." });
-    this.settle = rove(this.node, () => [...this.node.querySelectorAll(".tag > button")].filter((button) => button.checkVisibility()));
+    this.settle = rove(this.node, () => [...this.node.querySelectorAll(".tag > button")].filter((button) => !button.closest("details:not([open])")));
     const tagOf = (target) => target.closest?.(".tag")?.dataset.tag ?? null;
     this.node.addEventListener("mouseover", (event) => events.over(tagOf(event.target)));
     this.node.addEventListener("mouseleave", () => events.over(null));
