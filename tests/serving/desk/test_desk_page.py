@@ -42,9 +42,9 @@ def open_page(browser: "Browser", desk_url: str) -> Iterator[Open]:
     complaints: list[str] = []
     contexts = []
 
-    def opened(route: str = "#/read", url: str = desk_url, width: int = 1200, ready: bool = True, scheme: str = "light") -> "Page":
+    def opened(route: str = "#/read", url: str = desk_url, width: int = 1200, ready: bool = True, theme: str = "light") -> "Page":
         context = browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce"
+            viewport={"width": width, "height": 800}, color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce"
         )
         contexts.append(context)
         page = context.new_page()
@@ -347,8 +347,8 @@ def test_narrow_screens_need_no_sideways_scrolling(open_page: Open, article: tup
 def test_dark_follows_the_system_and_the_button(open_page: Open) -> None:
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     light, dark = "rgb(251, 250, 246)", "rgb(22, 22, 21)"
-    assert open_page(scheme="light").evaluate(ground) == light
-    page = open_page(scheme="dark")
+    assert open_page(theme="light").evaluate(ground) == light
+    page = open_page(theme="dark")
     assert page.evaluate(ground) == dark
     page.click("#theme")
     assert page.evaluate(ground) == light
@@ -359,10 +359,10 @@ def test_dark_follows_the_system_and_the_button(open_page: Open) -> None:
     assert page.evaluate(ground) == dark
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_contrasts_with_its_ground(open_page: Open, article: tuple[str, str], scheme: str) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_contrasts_with_its_ground(open_page: Open, article: tuple[str, str], theme: str) -> None:
     """WCAG 2.2, 1.4.3: 4.5 to 1 for text, also where it is dimmed and where the mark of any tag lies below it."""
-    page = open_page(scheme=scheme)
+    page = open_page(theme=theme)
     score(page, *article)
     page.hover(".tag.applies > button")
     ratios = page.evaluate(
