@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from threading import Event
 from time import monotonic
 from typing import Self
 
@@ -15,15 +14,15 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    sleep_using_event,
     stop_after_attempt,
-    stop_when_event_set,
+    stop_any,
     wait_exponential_jitter,
 )
 
 from newswatch import __version__
 from newswatch.watch.address import AddressGuard, check_url
 from newswatch.watch.connection import Deadline, GuardedBackend
+from newswatch.watch.stopping import Stopping
 from newswatch_labels.errors import NewswatchError
 
 AGENT = f"newswatch/{__version__}"
@@ -55,6 +54,10 @@ class FetchError(NewswatchError):
         return type(self), (self.received, self.transient, self.retry_after)
 
 
+class PausedError(FetchError):
+    """The host was not asked: it wants to be left alone for longer than anyone waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a server answered: the final URL after redirects, status, headers, and the unpacked body."""
@@ -74,10 +77,10 @@ class Fetcher:
         stopping: once set, whatever is in progress ends within `STEP_SECONDS` and fails as transient.
     """
 
-    def __init__(self, allowed_hosts: Iterable[str] = (), delay: float = 1.0, stopping: Event | None = None) -> None:
+    def __init__(self, allowed_hosts: Iterable[str] = (), delay: float = 1.0, stopping: Stopping | None = None) -> None:
         self.guard = AddressGuard(allowed_hosts)
         self.delay = delay
-        self._stopping = stopping or Event()
+        self._stopping = stopping or Stopping()
         self._deadline = Deadline(self._stopping)
         self._free: dict[str, float] = {}
         self._pool = httpcore.ConnectionPool(
@@ -117,10 +120,10 @@ class Fetcher:
 
     def _retrying(self, exchange: Callable[[], Answer]) -> Answer:
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(self._stopping),
+            stop=stop_any(stop_after_attempt(ATTEMPTS), lambda _: self._stopping.is_set()),
             wait=_wait,
             retry=retry_if_exception(_worth_another_try),
-            sleep=sleep_using_event(self._stopping),
+            sleep=self._stopping.wait,
             reraise=True,
         )
         return retrying(exchange)
@@ -143,7 +146,7 @@ class Fetcher:
         """Wait until the host may be asked again."""
         wait = self._free.get(url.host, 0.0) - monotonic()
         if wait > PATIENCE_SECONDS:
-            raise FetchError(f"{url.host} asked to be left alone for {wait:.0f} s more", transient=True, retry_after=wait)
+            raise PausedError(f"{url.host} asked to be left alone for {wait:.0f} s more", transient=True, retry_after=wait)
         if wait > 0:
             self._stopping.wait(wait)
         self._free[url.host] = monotonic() + delay
