@@ -14,9 +14,8 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_after_attempt,
-    stop_any,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from newswatch import __version__
@@ -35,7 +34,7 @@ PATIENCE_SECONDS = 30.0
 MAX_PAUSE_SECONDS = 24 * 3600.0
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRANSIENT = {408, 425, 429}
-_BACK_OFF = wait_exponential_jitter(initial=0.5, max=8, jitter=0.5)
+_BACK_OFF = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)
 
 
 class FetchError(NewswatchError):
@@ -120,7 +119,7 @@ class Fetcher:
 
     def _retrying(self, exchange: Callable[[], Answer]) -> Answer:
         retrying = Retrying(
-            stop=stop_any(stop_after_attempt(ATTEMPTS), lambda _: self._stopping.is_set()),
+            stop=lambda state: state.attempt_number >= ATTEMPTS or self._stopping.is_set(),
             wait=_wait,
             retry=retry_if_exception(_worth_another_try),
             sleep=self._stopping.wait,
@@ -154,10 +153,12 @@ class Fetcher:
     def _exchange(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
         sent = {"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate", **headers}
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), STEP_SECONDS)
+        # Built of the checked URL's own parts: a second parser might see another host in the same words.
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         self._deadline.start(MAX_SECONDS)
         try:
             with self._pool.stream(
-                method, str(url.copy_with(fragment=None)), headers=list(sent.items()), content=content, extensions={"timeout": timeouts}
+                method, target, headers=list(sent.items()), content=content, extensions={"timeout": timeouts}
             ) as response:
                 received = httpx.Headers(response.headers)
                 if response.status >= 400:
