@@ -1,5 +1,6 @@
 """`newswatch watch` and `newswatch store export`: score what arrives, and take out what is stored."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +44,8 @@ def watch(
         from newswatch.watch.watcher import Watcher, check_sources
     except ImportError as error:
         raise MissingExtraError(error.name or "httpx", "feeds") from error
+    # What it cannot read is named below, once.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     check_sources(sources)
     if (alert is None) != (webhook is None):
         raise InputError("--alert or --webhook alone", "both or neither", "Name the tags and the address.")

@@ -68,7 +68,7 @@ def parse_feed(content: bytes, url: str, headers: Mapping[str, str]) -> list[Ent
         made = [_entry(entry, url) for entry in parsed.entries]
     except PARSE_ERRORS as error:
         raise InputError(f"{url}: {error!r:.200}", "an RSS or Atom feed", "Look at what the address gives.") from error
-    if not parsed.version and not made:
+    if not parsed.get("version") and not made:
         raise InputError(f"{url}: no feed", "an RSS or Atom feed", "Look at what the address gives.")
     return made
 
