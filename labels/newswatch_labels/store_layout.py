@@ -8,7 +8,7 @@ Version 1:
   of an article is the one with the highest `number`.
 - `reviews`: what a person decided; `tags` is a JSON object `{tag: [sentence, ...]}`. The newest row of an article counts.
 - `carried`: the tags an article carries now: those of its newest review, or of its newest prediction where nobody has read it.
-- `feeds`, `attempts`, `files`, `signatures`, `alerts`: what `newswatch watch` must remember between two runs.
+- `feeds`, `attempts`, `files`, `alerts`: what `newswatch watch` must remember between two runs.
 
 Times are UTC, `YYYY-MM-DDTHH:MM:SSZ`. A change adds an entry to `MIGRATIONS`; what stands there is never edited.
 """
@@ -42,7 +42,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE feeds (url TEXT PRIMARY KEY, etag TEXT, modified TEXT, not_before TEXT) WITHOUT ROWID",
         "CREATE TABLE attempts (article TEXT PRIMARY KEY, tries INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE signatures (article TEXT PRIMARY KEY REFERENCES articles (id), minhash BLOB NOT NULL) WITHOUT ROWID",
         """CREATE TABLE alerts (
             key TEXT PRIMARY KEY, story TEXT NOT NULL, webhook TEXT NOT NULL, body TEXT NOT NULL, created TEXT NOT NULL, sent TEXT,
             UNIQUE (story, webhook)) WITHOUT ROWID""",

@@ -107,7 +107,9 @@ def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Row]:
 
 def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Row]:
     if kind is None:
-        stream = buffered = io.BufferedReader(cast("io.RawIOBase", stream))
+        # A buffer around a buffer would wait until it is full, and a stream may bring one line an hour.
+        buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+        stream = buffered
         kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")

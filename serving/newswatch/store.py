@@ -97,7 +97,7 @@ class Store:
         check_text(title, "title")
         if published is not None and published.tzinfo is None:
             raise InputError(f"published {published} without a time zone", "a datetime with one", "Add tzinfo=UTC.")
-        seen, appeared = _stamp(datetime.now(UTC)), _stamp(published.astimezone(UTC)) if published else None
+        seen, appeared = stamp(datetime.now(UTC)), stamp(published.astimezone(UTC)) if published else None
         identity = id or sha256((url or f"{title}\n{text}").encode()).hexdigest()[:16]
         row = (
             *(identity, outlet, url, title, text, appeared, seen),
@@ -123,7 +123,7 @@ class Store:
             self.get(article_id)
             connection.execute(
                 "INSERT OR REPLACE INTO predictions (article, model, json, tags, review, scored) VALUES (?, ?, ?, ?, ?, ?)",
-                (article_id, prediction.model, row, tags, review, _stamp(datetime.now(UTC))),
+                (article_id, prediction.model, row, tags, review, stamp(datetime.now(UTC))),
             )
             if not self.rows("SELECT 1 FROM reviews WHERE article = ?", (article_id,)):
                 _carry(connection, article_id, prediction.tags)
@@ -142,7 +142,7 @@ class Store:
             for tag, sentences in evidence.items():
                 check_evidence(article, tag, sentences)
             tags = {tag: tuple(sentences) for tag, sentences in evidence.items()}
-            made = Review(article_id, check_text(reviewer, "reviewer"), tags, check_text(note, "note"), _stamp(datetime.now(UTC)))
+            made = Review(article_id, check_text(reviewer, "reviewer"), tags, check_text(note, "note"), stamp(datetime.now(UTC)))
             connection.execute(
                 "INSERT INTO reviews (article, reviewer, tags, note, created) VALUES (?, ?, ?, ?, ?)",
                 (article_id, made.reviewer, json.dumps(tags, ensure_ascii=False), made.note, made.created),
@@ -226,7 +226,8 @@ class Store:
         return len(articles)
 
 
-def _stamp(moment: datetime) -> str:
+def stamp(moment: datetime) -> str:
+    """A UTC moment as the store writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
@@ -10,6 +10,10 @@ from newswatch_labels.errors import InputError
 
 SCHEMES = ("http", "https")
 MAX_URL = 2_000
+MAX_PORT = 65_535
+# Special ranges (IANA) that not every Python counts as private.
+_SPECIAL4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+_SPECIAL6 = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"))
 _UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -28,7 +32,7 @@ def check_url(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise RefusedError(f"URL {url!r:.200}: {error}", "an http or https URL", "Mend the URL.") from error
-    if parsed.scheme not in SCHEMES or not parsed.host:
+    if parsed.scheme not in SCHEMES or not parsed.host or (parsed.port or 1) > MAX_PORT:
         raise RefusedError(f"URL {url!r:.200}", "an http or https URL with a host", "Mend the URL.")
     if parsed.userinfo:
         raise RefusedError(f"URL with credentials at host {parsed.host}", "a URL without user name and password", "Leave them out.")
@@ -40,12 +44,13 @@ def check_url(url: str) -> httpx.URL:
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether an address lies on the public internet; an IPv6 address that stands for an IPv4 one is judged by that."""
     if isinstance(address, IPv4Address):
-        return address.is_global and not address.is_multicast and not address.is_reserved
+        special = address.is_multicast or address.is_reserved or any(address in network for network in _SPECIAL4)
+        return address.is_global and not special
     if address.ipv4_mapped or address in _NAT64:
         return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
     if address.sixtofour:
         return is_public(address.sixtofour)
-    return address in _UNICAST and address.is_global
+    return address in _UNICAST and address.is_global and not any(address in network for network in _SPECIAL6)
 
 
 class AddressGuard:

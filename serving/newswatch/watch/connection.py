@@ -2,19 +2,19 @@
 
 import ssl
 from collections.abc import Iterable
-from threading import Event
 from time import monotonic
 from typing import Any
 
 import httpcore
 
 from newswatch.watch.address import AddressGuard
+from newswatch.watch.stopping import Stopping
 
 
 class Deadline:
     """The moment at which the exchange in progress has to end; also when the watcher is stopping."""
 
-    def __init__(self, stopping: Event) -> None:
+    def __init__(self, stopping: Stopping) -> None:
         self._stopping = stopping
         self._end = float("inf")
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from threading import Event
 from time import monotonic
 from typing import Self
 
@@ -15,15 +14,14 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    sleep_using_event,
-    stop_after_attempt,
-    stop_when_event_set,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from newswatch import __version__
 from newswatch.watch.address import AddressGuard, check_url
 from newswatch.watch.connection import Deadline, GuardedBackend
+from newswatch.watch.stopping import Stopping
 from newswatch_labels.errors import NewswatchError
 
 AGENT = f"newswatch/{__version__}"
@@ -36,7 +34,7 @@ PATIENCE_SECONDS = 30.0
 MAX_PAUSE_SECONDS = 24 * 3600.0
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRANSIENT = {408, 425, 429}
-_BACK_OFF = wait_exponential_jitter(initial=0.5, max=8, jitter=0.5)
+_BACK_OFF = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)
 
 
 class FetchError(NewswatchError):
@@ -53,6 +51,10 @@ class FetchError(NewswatchError):
 
     def __reduce__(self) -> tuple[type, tuple[str, bool, float | None]]:  # type: ignore[override]
         return type(self), (self.received, self.transient, self.retry_after)
+
+
+class PausedError(FetchError):
+    """The host was not asked: it wants to be left alone for longer than anyone waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,10 @@ class Fetcher:
         stopping: once set, whatever is in progress ends within `STEP_SECONDS` and fails as transient.
     """
 
-    def __init__(self, allowed_hosts: Iterable[str] = (), delay: float = 1.0, stopping: Event | None = None) -> None:
+    def __init__(self, allowed_hosts: Iterable[str] = (), delay: float = 1.0, stopping: Stopping | None = None) -> None:
         self.guard = AddressGuard(allowed_hosts)
         self.delay = delay
-        self._stopping = stopping or Event()
+        self._stopping = stopping or Stopping()
         self._deadline = Deadline(self._stopping)
         self._free: dict[str, float] = {}
         self._pool = httpcore.ConnectionPool(
@@ -117,10 +119,10 @@ class Fetcher:
 
     def _retrying(self, exchange: Callable[[], Answer]) -> Answer:
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS) | stop_when_event_set(self._stopping),
+            stop=lambda state: state.attempt_number >= ATTEMPTS or self._stopping.is_set(),
             wait=_wait,
             retry=retry_if_exception(_worth_another_try),
-            sleep=sleep_using_event(self._stopping),
+            sleep=self._stopping.wait,
             reraise=True,
         )
         return retrying(exchange)
@@ -143,7 +145,7 @@ class Fetcher:
         """Wait until the host may be asked again."""
         wait = self._free.get(url.host, 0.0) - monotonic()
         if wait > PATIENCE_SECONDS:
-            raise FetchError(f"{url.host} asked to be left alone for {wait:.0f} s more", transient=True, retry_after=wait)
+            raise PausedError(f"{url.host} asked to be left alone for {wait:.0f} s more", transient=True, retry_after=wait)
         if wait > 0:
             self._stopping.wait(wait)
         self._free[url.host] = monotonic() + delay
@@ -151,10 +153,12 @@ class Fetcher:
     def _exchange(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
         sent = {"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate", **headers}
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), STEP_SECONDS)
+        # Built of the checked URL's own parts: a second parser might see another host in the same words.
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         self._deadline.start(MAX_SECONDS)
         try:
             with self._pool.stream(
-                method, str(url.copy_with(fragment=None)), headers=list(sent.items()), content=content, extensions={"timeout": timeouts}
+                method, target, headers=list(sent.items()), content=content, extensions={"timeout": timeouts}
             ) as response:
                 received = httpx.Headers(response.headers)
                 if response.status >= 400:
