@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 URL = "http://127.0.0.1:8000"
 ATTEMPTS = 6
 SECONDS = 60.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between attempts, doubled each time, with jitter
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between attempts, doubled each time
+LONGEST_JITTER = 0.25  # seconds added at random, so that callers refused together do not come back together
 LONGEST_RETRY_AFTER = 60.0  # seconds; a service that asks for more is not waited for so long
 _OPEN, _CLOSE = b'{"articles":[', b"]}"
 
@@ -173,11 +174,11 @@ def _packages() -> tuple[Any, Any]:
 
 
 def _policy(tenacity: Any, attempts: int) -> dict[str, Any]:
-    backing_off = tenacity.wait_exponential_jitter(initial=FIRST_PAUSE, max=LONGEST_PAUSE, jitter=FIRST_PAUSE)
+    backing_off = tenacity.wait_exponential(FIRST_PAUSE, LONGEST_PAUSE) + tenacity.wait_random(0, LONGEST_JITTER)
 
     def pause(state: Any) -> float:
         error = state.outcome.exception()
-        return max(float(backing_off(state)), min(error.retry_after or 0.0, LONGEST_RETRY_AFTER))
+        return float(backing_off(state)) + min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
 
     return {
         "stop": tenacity.stop_after_attempt(attempts),
