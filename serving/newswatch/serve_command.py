@@ -25,7 +25,7 @@ def serve(
     cascade: Annotated[bool | None, typer.Option(help="Let an ensemble's linear model answer alone where it is certain.")] = None,
     queue: Annotated[int | None, typer.Option(help="Requests that may wait; one more is answered 429. Default: 64.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for one request; then 504. Default: 30.")] = None,
-    drain: Annotated[float | None, typer.Option(help="Seconds to finish what is in flight after SIGTERM; default: 7.")] = None,
+    drain: Annotated[float | None, typer.Option(help="Seconds to finish what is in flight after SIGTERM; default: 6.")] = None,
     watch: Annotated[float | None, typer.Option(help="Seconds between two looks at the bundle's link; default: 1.")] = None,
 ) -> None:
     """Serve scores over HTTP: the desk at /, POST /v1/score, and /v1/model, /v1/reload, /healthz, /readyz, /metrics, /openapi.json."""

@@ -9,7 +9,7 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from newswatch.service.keys import Keys
 from newswatch.service.refusals import Forbidden, WrongMedia
 
-_scheme = HTTPBearer(auto_error=False, description="An API key. A service at a loopback address may need none.")
+_scheme = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of the file of API keys.")
 _admin_scheme = HTTPBearer(auto_error=False, scheme_name="AdminKey", description="A key of the file of admin keys.")
 
 

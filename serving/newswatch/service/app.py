@@ -27,10 +27,17 @@ from newswatch_labels.errors import NewswatchError
 
 class _Service(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The schema, with the score request, whose body the route reads itself."""
+        """The schema, with the score request, whose body the route reads itself; without keys where none are needed."""
         if self.openapi_schema is None:
             _, models = models_json_schema([(ScoreRequest, "validation")], ref_template="#/components/schemas/{model}")
-            super().openapi()["components"]["schemas"].update(models["$defs"])
+            made = super().openapi()
+            made["components"]["schemas"].update(models["$defs"])
+            if self.state.keys is None:
+                del made["components"]["securitySchemes"]["ApiKey"]
+                for operation in [
+                    one for path in made["paths"].values() for one in path.values() if {"ApiKey": []} in one.get("security", [])
+                ]:
+                    del operation["security"]
         return super().openapi()
 
 

@@ -62,6 +62,7 @@ class Crew:
                     raise BundleError(f"{self.bundle.folder}: {fault}", "a bundle that loads", "See the service's log.") from fault
                 raise fault
         self.model = workers[0].model
+        self._workers.update(workers)
         self._tending = [asyncio.create_task(self._tend(worker)) for worker in workers]
 
     @property
@@ -141,7 +142,6 @@ class Crew:
     async def _tend(self, worker: WorkerProcess) -> None:
         """Feed a worker; when it dies, start another in its place."""
         while True:
-            self._workers.add(worker)
             feeding = asyncio.create_task(self._feed(worker))
             try:
                 status = await worker.ended()
@@ -151,6 +151,7 @@ class Crew:
             self._metrics.errors.labels("worker_death").inc()
             log.error("worker died", extra={"worker": worker.pid, "status": status})
             worker = await self._replace()
+            self._workers.add(worker)
 
     async def _replace(self) -> WorkerProcess:
         pause = FIRST_PAUSE

@@ -36,6 +36,7 @@ class Engine:
         self.draining = False
         self.open = 0
         metrics.watch("queue_length", "Requests that no worker has begun.", lambda: self._live.waiting if self._live else 0)
+        metrics.watch("open_requests", "Score requests that are admitted and not yet scored.", lambda: self.open)
         metrics.watch("ready", "1 if all workers are alive and the service is not ending.", lambda: float(self.ready))
 
     async def start(self) -> None:

@@ -5,10 +5,11 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from newswatch.service.access import AdminKey, Key
+from newswatch.service.docs_page import POLICY, render_docs
 from newswatch.service.engine import Engine
 from newswatch.service.messages import ErrorAnswer, ModelAnswer, ReloadAnswer, ScoreAnswer, ScoreRequest, StatusAnswer
 from newswatch.service.metrics import Metrics
@@ -94,3 +95,9 @@ async def metrics(request: Request) -> Response:
     """Figures for Prometheus."""
     own: Metrics = request.app.state.metrics
     return Response(own.render(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> HTMLResponse:
+    """Show the routes to people."""
+    return HTMLResponse(render_docs(request.app.openapi()), headers={"content-security-policy": POLICY})

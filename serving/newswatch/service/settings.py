@@ -50,7 +50,7 @@ class ServiceSettings(BaseSettings):
     cascade: bool = True
     queue: Annotated[int, Field(ge=1, le=10_000)] = 64
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    drain: Annotated[float, Field(ge=0, le=600)] = 7.0
+    drain: Annotated[float, Field(ge=0, le=600)] = 6.0
     watch: Annotated[float, Field(gt=0, le=3600)] = 1.0
 
     @classmethod
