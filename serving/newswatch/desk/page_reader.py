@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from newswatch.reading import read_page
 from newswatch.scorer import Article
 from newswatch.service.refusals import Overloaded, Refusal
-from newswatch_labels.errors import MissingExtraError
+from newswatch_labels.errors import InputError, MissingExtraError
 
 PATIENCE = 5.0
 
@@ -59,6 +59,7 @@ class PageReader:
             Overloaded: another page is being fetched.
         """
         from newswatch.watch.fetcher import FetchError
+        from newswatch.watch.page import PARSE_ERRORS
 
         if not self._lock.acquire(timeout=PATIENCE):
             raise Overloaded("a page while another is being fetched", "one at a time", "Ask again in a moment.")
@@ -68,4 +69,7 @@ class PageReader:
             raise Unfetched(error.received, error.expected, "Paste the text instead.") from error
         finally:
             self._lock.release()
-        return answer.url, read_page(answer.body, answer.url)
+        try:
+            return answer.url, read_page(answer.body, answer.url)
+        except PARSE_ERRORS as error:
+            raise InputError(f"{answer.url}: {error!r:.200}", "a page with an article", "Paste the text instead.") from error
