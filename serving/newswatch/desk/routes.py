@@ -1,5 +1,6 @@
 """Routes of the desk: stored articles, reviews, and what the page asks besides scores."""
 
+from datetime import date
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
@@ -57,6 +58,13 @@ def _store(request: Request) -> Store:
 Stored = Annotated[Store, Depends(_store)]
 
 
+def _find(store: Store, identity: str) -> StoredArticle:
+    try:
+        return store.get(identity)
+    except InputError as error:
+        raise Missing(error.received, error.expected, error.advice) from error
+
+
 @public.get("/", response_class=FileResponse, include_in_schema=False)
 def page() -> FileResponse:
     """The desk's page."""
@@ -80,12 +88,14 @@ def articles(
     store: Stored,
     tag: Annotated[str | None, Query(description="Only articles that carry it.")] = None,
     outlet: Annotated[str | None, Query(description="Only this outlet's.")] = None,
-    day: Annotated[str | None, Query(description="Only this day's, YYYY-MM-DD, UTC.")] = None,
+    day: Annotated[date | None, Query(description="Only this day's, UTC.")] = None,
     before: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Page:
     """Stored articles, the newest first."""
-    found = store.newest(limit + 1, before=before, tag=tag, outlet=outlet, day=day)
+    if before is not None:
+        _find(store, before)
+    found = store.newest(limit + 1, before=before, tag=tag, outlet=outlet, day=day.isoformat() if day else None)
     shown = found[:limit]
     return Page(articles=[Listed.of(article) for article in shown], next=shown[-1].id if len(found) > limit else None)
 
@@ -107,11 +117,7 @@ def _keep(store: Store, given: NewArticle, prediction: Prediction) -> StoredArti
 @router.get("/articles/{identity:path}")
 def article(identity: Annotated[str, Path(max_length=1_000, description="Id of the article.")], store: Stored) -> Opened:
     """One article with its newest prediction and review."""
-    try:
-        found = store.get(identity)
-    except InputError as error:
-        raise Missing(error.received, error.expected, error.advice) from error
-    return Opened.of(found)
+    return Opened.of(_find(store, identity))
 
 
 @router.get("/counts")
@@ -135,6 +141,7 @@ def queue(store: Stored, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Pag
 @router.post("/reviews", status_code=201)
 def review(given: NewReview, store: Stored) -> Decided:
     """Keep what a person decided on an article; its newest review counts."""
+    _find(store, given.article)
     return Decided.of(store.add_review(given.article, given.reviewer, given.tags, given.note))
 
 
