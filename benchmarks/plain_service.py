@@ -1,4 +1,4 @@
-"""What one would write in an afternoon: FastAPI before a transformers pipeline. service_load.py starts it: `plain_service.py BACKBONE PORT`."""
+"""What one would write in an afternoon: FastAPI before a transformers pipeline; service_load.py starts it."""
 
 import os
 import sys

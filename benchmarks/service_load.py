@@ -2,10 +2,10 @@
 
     python benchmarks/service_load.py --bundle mlruns/champion
 
-Callers send one article a request over connections that they keep, each its next as soon as it has an answer. In each repeat every server
-has its turn at every number of callers, while the others idle; figures are medians over the repeats, and `times` are medians of the
-ratios in the same repeat. No text is sent to a server twice. Then the time that the service adds to the function is measured, and ten swaps of
-the bundle within thirty seconds at fifty requests a second. Linux only; wants newswatch[serve,encoder].
+Callers send one article a request over connections that they keep, each its next as soon as it has an answer. In each repeat every
+server has its turn at every number of callers, while the others idle; figures are medians over the repeats, and `times` are medians of
+the ratios in the same repeat. No text is sent to a server twice. Then the time that the service adds to the function is measured, and ten
+swaps of the bundle within thirty seconds at fifty requests a second. Linux only; wants newswatch[serve,encoder].
 """
 
 import argparse
@@ -170,13 +170,12 @@ def run_mlflow(bundle: Bundle, folder: Path) -> Any:
 
     save_flavour(bundle, folder / "model")
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder / "model"), "--env-manager", "local", "-h", "127.0.0.1"]
-    body = {"dataframe_records": [{"text": ""}]}
     return running(
         MLFLOW,
         lambda port: [*command, "-p", str(port)],
         folder,
         "/invocations",
-        lambda text: {**body, "dataframe_records": [{"text": text}]},
+        lambda text: {"dataframe_records": [{"text": text}]},
         "/ping",
     )
 
