@@ -89,7 +89,7 @@ def test_import_writes_a_corpus_that_passes_its_check(path: Path, scheme: Scheme
     assert "3 records, 0 faults, 0 shared runs" in out
 
 
-def test_import_trains_a_model_beside_the_corpus(path: Path, small_records: Sequence[Record], scheme: Scheme, tmp_path: Path) -> None:
+def test_imported_reviews_stand_beside_other_records(path: Path, small_records: Sequence[Record], scheme: Scheme, tmp_path: Path) -> None:
     run("import", path, tmp_path / "corpus" / "reviews.jsonl", "--from", "reviews")
     write_corpus(small_records, tmp_path / "corpus" / "own.jsonl")
     both = read_corpus(tmp_path / "corpus", scheme)
