@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from newswatch_labels.errors import MissingExtraError
-from newswatch_labels.record import Record
+from newswatch_labels.record import PUBLISHED, Record
 
 SHINGLE_WORDS = 3
 PERMUTATIONS = 128
@@ -64,6 +64,8 @@ def near_duplicates(records: Sequence[Record], min_similarity: float = MIN_SIMIL
 def shared_runs(records: Sequence[Record]) -> list[SharedRun]:
     """Pairs that share a run of eight words, contrast pairs excepted; the first run of each pair.
 
+    Published articles may share words with one another, as they do in print; near-duplicates among them stay in one fold. No record in own
+    words may share any with them.
     Runs with fewer than five words in lower case are names and official titles, which no writer can vary.
     """
     seen: dict[str, Record] = {}
@@ -71,7 +73,8 @@ def shared_runs(records: Sequence[Record]) -> list[SharedRun]:
     for record in records:
         for run in _runs(record):
             other = seen.setdefault(run, record)
-            if other is not record and record.contrast != other.id and other.contrast != record.id:
+            published = record.style == other.style == PUBLISHED
+            if other is not record and not published and record.contrast != other.id and other.contrast != record.id:
                 pairs.setdefault((other.id, record.id), SharedRun(other.id, record.id, run))
     return list(pairs.values())
 

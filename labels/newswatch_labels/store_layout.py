@@ -8,7 +8,7 @@ Version 1:
   of an article is the one with the highest `number`.
 - `reviews`: what a person decided; `tags` is a JSON object `{tag: [sentence, ...]}`. The newest row of an article counts.
 - `carried`: the tags an article carries now: those of its newest review, or of its newest prediction where nobody has read it.
-- `feeds`, `attempts`, `files`, `alerts`: what `newswatch watch` must remember between two runs.
+- `feeds`, `attempts`, `files`, `alerts`: what `newswatch watch` must remember between two runs; an alert's `webhook` is a hash.
 
 Times are UTC, `YYYY-MM-DDTHH:MM:SSZ`. A change adds an entry to `MIGRATIONS`; what stands there is never edited.
 """

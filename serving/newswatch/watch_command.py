@@ -24,7 +24,7 @@ def watch(
     db: StorePath = Path("newswatch.db"),
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")] = None,
     alert: Annotated[str | None, typer.Option(help="Tags, joined by commas, that are told to --webhook, once a story.")] = None,
-    webhook: Annotated[str | None, typer.Option(help="http or https URL that alerts are posted to as JSON.")] = None,
+    webhook: Annotated[str | None, typer.Option(envvar="NEWSWATCH_WEBHOOK", help="URL that alerts are posted to as JSON.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Go through the sources once and end, for schedulers.")] = False,
     every: Annotated[float, typer.Option(min=1.0, help="Seconds from the end of a round to the next.")] = 300.0,
     allow_host: Annotated[
@@ -47,8 +47,8 @@ def watch(
     # What it cannot read is named below, once.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     check_sources(sources)
-    if (alert is None) != (webhook is None):
-        raise InputError("--alert or --webhook alone", "both or neither", "Name the tags and the address.")
+    if alert is not None and webhook is None:
+        raise InputError("--alert without --webhook", "both or neither", "Name the address that is told.")
     stopping = Stopping()
     rule = AlertRule(tuple(tag.strip() for tag in alert.split(",") if tag.strip()), webhook) if alert is not None and webhook else None
     with only_watcher(db), Store.open(db) as store, Fetcher(allow_host or (), delay, stopping) as fetcher:

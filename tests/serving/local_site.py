@@ -82,7 +82,9 @@ class Site:
             for page, (title, _) in reversed(list(articles.items()))
         )
         feed = f'<?xml version="1.0"?><rss version="2.0"><channel><title>Site</title>{items}</channel></rss>'
-        self.answers[path] = Reply(feed, headers={"Content-Type": "application/rss+xml", **headers})
+        reply = Reply(feed, headers={"Content-Type": "application/rss+xml", **headers})
+        same = headers.get("ETag", "none")
+        self.answers[path] = lambda request: Reply(status=304) if request.headers["If-None-Match"] == same else reply
         for page, (title, text) in articles.items():
             paragraphs = "".join(f"<p>{escape(line)}</p>" for line in text.split("\n"))
             self.answers[page] = Reply(

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from newswatch.watch.feed import MAX_ENTRIES, parse_feed
 from newswatch.watch.fetcher import Fetcher
 from newswatch.watch.lock import only_watcher
 from newswatch.watch.stopping import Stopping
+from newswatch.watch.stories import StoryIndex
 from newswatch.watch.watcher import Round, Watcher, check_sources
 
 __all__ = ["serve_site"]
@@ -80,8 +82,6 @@ def test_feed_is_read_scored_and_asked_for_conditionally(scorer: Scorer, databas
     assert "isis_attack" in ambush.prediction.tags
     assert market.text.split("\n")[-3:] == MARKET.split("\n")
     assert "Home" not in market.text
-    feed = site.answers["/feed"]
-    site.answers["/feed"] = lambda handler: Reply(status=304) if handler.headers["If-None-Match"] == '"v1"' else feed  # type: ignore[assignment,return-value]
     site.requests.clear()
     assert run(scorer, database, f"{site.url}/feed") == Round()
     assert site.paths() == ["/feed"]
@@ -107,11 +107,9 @@ def test_page_that_is_refused_is_replaced_by_the_feeds_own_text(refusal: str, sc
     elif refusal == "no article":
         site.answers["/a"] = Reply(b"%PDF-1.4 \x00\x01")
     else:
-        feed = site.answers["/feed"]
-        assert isinstance(feed, Reply)
-        assert isinstance(feed.body, str)
-        site.answers["/feed"] = Reply(feed.body.replace(f"{site.url}/a", f"http://localhost:{site.port}/a"))
-    (article,) = run(scorer, database, f"{site.url}/feed").articles
+        site.url = f"http://localhost:{site.port}"
+        site.publish("/feed", {"/a": ("Ambush", AMBUSH)})
+    (article,) = run(scorer, database, f"http://127.0.0.1:{site.port}/feed").articles
     assert (article.text, article.partial) == ("Ambush teaser", True)
     assert ("/a" in site.paths()) == (refusal in ("gone", "no article"))
 
@@ -146,6 +144,15 @@ def test_feed_that_asks_for_peace_gets_it(scorer: Scorer, database: Store, site:
     assert site.paths() == ["/feed"]
 
 
+def test_host_that_asks_for_peace_costs_its_pages_no_try(scorer: Scorer, database: Store, site: Site) -> None:
+    site.publish("/feed", {"/a": ("Ambush", AMBUSH), "/b": ("Market", MARKET)}, ETag='"v1"')
+    site.answers["/a"] = Reply(status=503, headers={"Retry-After": "3600"})
+    done = run(scorer, database, f"{site.url}/feed")
+    assert (done.articles, len(done.faults)) == ([], 1)
+    assert "/b" not in site.paths()
+    assert [row["tries"] for row in database.rows("SELECT tries FROM attempts")] == [1]
+
+
 def test_failing_feed_does_not_end_the_round(scorer: Scorer, database: Store, site: Site) -> None:
     site.publish("/feed", {"/a": ("Market", MARKET)})
     done = run(scorer, database, f"{site.url}/none", "http://10.0.0.1/feed", f"{site.url}/feed")
@@ -175,6 +182,17 @@ def test_near_duplicates_are_one_story(scorer: Scorer, database: Store, site: Si
     assert len(set(keys)) == 2
 
 
+def test_stories_end_after_a_week(database: Store) -> None:
+    index = StoryIndex(database)
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    index.add("a", AMBUSH, "a", start)
+    index.add("b", MARKET, "b", start + timedelta(days=6))
+    copy = AMBUSH.replace("Monday night", "Sunday")
+    assert (index.find(AMBUSH), index.find(copy), index.find(other_ambush(1)), index.find("Too short a text.")) == ("a", "a", None, None)
+    index.add("c", other_ambush(2), "c", start + timedelta(days=8))
+    assert (index.find(AMBUSH), index.find(MARKET)) == (None, "b")
+
+
 def test_alert_waits_for_a_webhook_that_fails(scorer: Scorer, database: Store, site: Site) -> None:
     site.publish("/feed", {"/a": ("Ambush", AMBUSH), "/b": ("Post", other_ambush(2))})
     rule = AlertRule(("isis_attack",), f"{site.url}/hook")
@@ -202,6 +220,19 @@ def test_alert_that_is_refused_does_not_hold_up_the_others(scorer: Scorer, datab
     told = Counter(json.loads(r.body)["title"] for r in site.requests if r.method == "POST")
     assert told["Post"] == 1
     assert told["Ambush"] >= 2
+
+
+def test_webhooks_address_is_told_to_nobody(bundle: Bundle, tmp_path: Path, site: Site) -> None:
+    site.answers["/hook/canary"] = Reply(status=403)
+    (tmp_path / "a.txt").write_text(AMBUSH)
+    path = tmp_path / "newswatch.db"
+    options = ["--once", "--alert", "isis_attack", "--allow-host", "127.0.0.1", "--db", str(path), "--bundle", str(bundle.folder)]
+    made = CliRunner(env={"NEWSWATCH_WEBHOOK": f"{site.url}/hook/canary"}).invoke(app, ["watch", str(tmp_path / "a.txt"), *options])
+    assert made.exit_code == 3
+    assert "webhook at 127.0.0.1: status 403" in made.stderr
+    assert site.paths("POST") == ["/hook/canary"]
+    assert "canary" not in made.output
+    assert all(b"canary" not in file.read_bytes() for file in tmp_path.glob("newswatch.db*"))
 
 
 def test_rule_is_checked_before_the_watch(scorer: Scorer) -> None:

@@ -114,7 +114,7 @@ class Fetcher:
         """
         answer = self._retrying(lambda: self._exchange("POST", check_url(url), headers, body))
         if answer.status in _REDIRECTS:
-            raise FetchError(f"{answer.url}: status {answer.status}, a redirect", transient=False)
+            raise FetchError(f"webhook: status {answer.status}, a redirect", transient=False)
         return answer
 
     def _retrying(self, exchange: Callable[[], Answer]) -> Answer:
@@ -153,6 +153,8 @@ class Fetcher:
     def _exchange(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
         sent = {"User-Agent": AGENT, "Accept-Encoding": "gzip, deflate", **headers}
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), STEP_SECONDS)
+        # A webhook's path is often its password.
+        place = str(url) if method == "GET" else f"webhook at {url.host}"
         # Built of the checked URL's own parts: a second parser might see another host in the same words.
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         self._deadline.start(MAX_SECONDS)
@@ -162,26 +164,26 @@ class Fetcher:
             ) as response:
                 received = httpx.Headers(response.headers)
                 if response.status >= 400:
-                    raise self._failure(url, response.status, received)
+                    raise self._failure(place, url.host, response.status, received)
                 if response.status in _REDIRECTS:
                     return Answer(str(url), response.status, received, b"")
-                return Answer(str(url), response.status, received, _read(response.iter_stream(), received, url))
+                return Answer(str(url), response.status, received, _read(response.iter_stream(), received, place))
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise FetchError(f"{url}: {type(error).__name__} {error}".rstrip(), transient=True) from error
+            raise FetchError(f"{place}: {type(error).__name__} {error}".rstrip(), transient=True) from error
 
-    def _failure(self, url: httpx.URL, status: int, headers: httpx.Headers) -> FetchError:
+    def _failure(self, place: str, host: str, status: int, headers: httpx.Headers) -> FetchError:
         transient = status >= 500 or status in _TRANSIENT
         retry_after = _seconds(headers.get("retry-after")) if transient else None
         if retry_after is not None:
-            self._free[url.host] = monotonic() + retry_after
-        return FetchError(f"{url}: status {status}", transient=transient, retry_after=retry_after)
+            self._free[host] = monotonic() + retry_after
+        return FetchError(f"{place}: status {status}", transient=transient, retry_after=retry_after)
 
 
-def _read(parts: Iterable[bytes], headers: httpx.Headers, url: httpx.URL) -> bytes:
+def _read(parts: Iterable[bytes], headers: httpx.Headers, place: str) -> bytes:
     """The body, unpacked no further than the limit: a small packed answer may stand for gigabytes."""
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", "deflate", ""):
-        raise FetchError(f"{url}: content-encoding {encoding!r:.40}", transient=False)
+        raise FetchError(f"{place}: content-encoding {encoding!r:.40}", transient=False)
     packed = encoding not in ("identity", "")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
     body = bytearray()
@@ -189,11 +191,11 @@ def _read(parts: Iterable[bytes], headers: httpx.Headers, url: httpx.URL) -> byt
         for part in parts:
             body += unpacker.decompress(part, MAX_BYTES + 1 - len(body)) if packed else part
             if len(body) > MAX_BYTES:
-                raise FetchError(f"{url}: more than {MAX_BYTES:,} bytes", transient=False)
+                raise FetchError(f"{place}: more than {MAX_BYTES:,} bytes", transient=False)
     except zlib.error as error:
-        raise FetchError(f"{url}: {error}", transient=True) from error
+        raise FetchError(f"{place}: {error}", transient=True) from error
     if packed and body and not unpacker.eof:
-        raise FetchError(f"{url}: the packed body ends too soon", transient=True)
+        raise FetchError(f"{place}: the packed body ends too soon", transient=True)
     return bytes(body)
 
 

@@ -86,22 +86,29 @@ class Ledger:
 
     def note_alert(self, article: StoredArticle, tags: Sequence[str], webhook: str) -> None:
         """Note that an alert has to be sent, unless this webhook has one of the same story already."""
-        key = sha256(f"{article.story}\n{webhook}".encode()).hexdigest()[:32]
+        key = _disguise(f"{article.story}\n{webhook}")[:32]
         told = article.to_dict()
         parts = {name: told[name] for name in ("id", "outlet", "url", "title", "published", "seen", "partial")}
         body = json.dumps({"key": key, "tags": list(tags), **parts, "story": article.story, "prediction": told["prediction"]})
         with self._store.transaction() as connection:
             connection.execute(
                 "INSERT INTO alerts (key, story, webhook, body, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (key, article.story, webhook, body, stamp(datetime.now(UTC))),
+                (key, article.story, _disguise(webhook), body, stamp(datetime.now(UTC))),
             )
 
     def unsent(self, webhook: str) -> list[Alert]:
         """The alerts for a webhook that are noted and not sent, the oldest first."""
-        rows = self._store.rows("SELECT key, body FROM alerts WHERE webhook = ? AND sent IS NULL ORDER BY created, key", (webhook,))
+        rows = self._store.rows(
+            "SELECT key, body FROM alerts WHERE webhook = ? AND sent IS NULL ORDER BY created, key", (_disguise(webhook),)
+        )
         return [Alert(row["key"], row["body"]) for row in rows]
 
     def note_sent(self, alert: Alert) -> None:
         """Note that a webhook has taken an alert."""
         with self._store.transaction() as connection:
             connection.execute("UPDATE alerts SET sent = ? WHERE key = ?", (stamp(datetime.now(UTC)), alert.key))
+
+
+def _disguise(webhook: str) -> str:
+    """A webhook's address is often a password; the store needs no more than to know it again."""
+    return sha256(webhook.encode()).hexdigest()
