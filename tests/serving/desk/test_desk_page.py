@@ -257,6 +257,10 @@ def test_review_by_mouse_corrects_and_marks(open_page: Open, article: tuple[str,
         expected = {tag: tuple(e.text for e in found) for tag, found in prediction.evidence.items() if tag != wrong}
         assert dict(stored.review.tags) == {**expected, right: (chosen[1],)}
         assert stored.id in {found.id for found in store.newest(200, tag=right)}
+    page.goto(f"{page.url.partition('#')[0]}#/article/{stored.id}")
+    page.wait_for_selector("text=Reviewed by Dilan 🖋")
+    assert set(texts(page, ".sentence.marked")) == {sentence for found in stored.review.tags.values() for sentence in found}
+    assert set(names(page, ".tag.applies")) == set(stored.review.tags)
 
 
 def test_queue_goes_from_one_article_to_the_next(open_page: Open, scorer: Scorer, database: Path) -> None:

@@ -93,7 +93,7 @@ export class Reading {
   #reviewed() {
     const found = Object.entries(this.review.tags).map(([tag, sentences]) => [
       tag,
-      new Set(this.text.spans.flatMap((span, index) => (sentences.includes(span.textContent) ? [index] : []))),
+      new Set(this.text.spans.flatMap(({ textContent: own }, index) => (sentences.some((s) => s.includes(own) || own.includes(s)) ? [index] : []))),
     ]);
     return new Map(found);
   }
