@@ -67,7 +67,7 @@ def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, k
         if str(path) == "-":
             yield from _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
             continue
-        for file in _files(Path(path)):
+        for file in find_files(Path(path)):
             yield from _guarded(str(file), partial(_read_file, file, columns, kind))
 
 
@@ -83,7 +83,8 @@ def _guarded(place: str, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:
         yield Fault(place, InputError(f"{place}: {error}", "a whole, readable file", "Copy the file again."))
 
 
-def _files(path: Path) -> list[Path]:
+def find_files(path: Path) -> list[Path]:
+    """A file itself, or every file of a known kind below a folder, sorted."""
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file() and _kind(file) is not None)
@@ -106,7 +107,9 @@ def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Row]:
 
 def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Row]:
     if kind is None:
-        stream = buffered = io.BufferedReader(cast("io.RawIOBase", stream))
+        # A buffer around a buffer would wait until it is full, and a stream may bring one line an hour.
+        buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+        stream = buffered
         kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")
@@ -135,14 +138,24 @@ def _read_text(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
 
 
 def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001
+    yield read_page(stream.read(), name)
+
+
+def read_page(content: bytes, name: str) -> Article:
+    """The article of an HTML page, without its furniture; its id is `name`.
+
+    Raises:
+        InputError: the page holds no article.
+        MissingExtraError: trafilatura is not installed.
+    """
     try:
         from trafilatura import bare_extraction
     except ImportError as error:
         raise MissingExtraError(error.name or "trafilatura", "files") from error
-    page = bare_extraction(stream.read(), include_comments=False, include_tables=False, with_metadata=True)
+    page = bare_extraction(content, include_comments=False, include_tables=False, with_metadata=True)
     if page is None or not page.text:
         raise InputError(f"{name}: no article text", "a page with an article", "Save the page's text as .txt.")
-    yield Article(page.text, id=name, title=page.title or None)
+    return Article(page.text, id=name, title=page.title or None)
 
 
 def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
