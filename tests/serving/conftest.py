@@ -81,36 +81,39 @@ class RunningService:
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
     def close(self) -> None:
+        """End it the quick way; its workers end when it is gone."""
         self.http.close()
         if self.process.poll() is None:
             self.resume()
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()
+            self.process.wait()
 
 
-Serve = Callable[..., RunningService]
+class Serve:
+    """Starts services with flags; flags that are None are left out."""
+
+    def __init__(self, bundle: Path, folders: Callable[[], Path]) -> None:
+        self.bundle, self.folders = bundle, folders
+        self.running: list[RunningService] = []
+
+    def __call__(self, environment: dict[str, str] | None = None, **flags: object) -> RunningService:
+        given = {"port": 0, "workers": 1, "bundle": self.bundle, **flags}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+        command = [sys.executable, "-c", "from newswatch.cli import main; main()", "serve", *options]
+        made = RunningService(command, self.folders() / "log.jsonl", {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})})
+        self.running.append(made)
+        return made
+
+    def close(self) -> None:
+        """End all that run."""
+        while self.running:
+            self.running.pop().close()
 
 
 @pytest.fixture(scope="module")
 def serve(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Start a service with flags; those with `None` are left out. All are ended with the module."""
     if not Path("/proc/self/status").exists():
         pytest.skip("workers are found and memory is read through /proc, which this system lacks")
-    running: list[RunningService] = []
-
-    def start(environment: dict[str, str] | None = None, **flags: object) -> RunningService:
-        given = {"port": 0, "workers": 1, "bundle": bundle.folder, **flags}
-        options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
-        command = [sys.executable, "-c", "from newswatch.cli import main; main()", "serve", *options]
-        log = tmp_path_factory.mktemp("service") / "log.jsonl"
-        made = RunningService(command, log, {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})})
-        running.append(made)
-        return made
-
-    yield start
-    for service in running:
-        service.close()
+    made = Serve(bundle.folder, lambda: tmp_path_factory.mktemp("service"))
+    yield made
+    made.close()

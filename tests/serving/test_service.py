@@ -1,9 +1,12 @@
 """The service's routes, on a real server that runs in a process of its own."""
 
 import gzip
+import http.client
 import json
 import re
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +46,22 @@ def test_scores_are_the_functions(service: "RunningService", scorer: Scorer, cor
     answer = service.http.post("/v1/score", json={"articles": rows}).json()
     assert answer["predictions"] == [made.to_dict() for made in scorer.score(articles)]
     assert answer["model"] == scorer.bundle.label
+
+
+def test_service_adds_little_to_the_function(service: "RunningService", scorer: Scorer, corpus: Corpus) -> None:
+    """The least of many differences, since the machine has other work; benchmarks/service_load.py measures the median."""
+    connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=30)
+    added = []
+    for record in corpus.records[:100]:
+        body = json.dumps({"articles": [{"text": record.text}]})
+        started = time.perf_counter()
+        scorer.score([record.text])
+        middle = time.perf_counter()
+        connection.request("POST", "/v1/score", body, JSON)
+        assert len(connection.getresponse().read()) > 100
+        added.append((time.perf_counter() - middle) - (middle - started))
+    connection.close()
+    assert sorted(added)[10] < 0.01
 
 
 def test_query_leaves_out_evidence_and_scores(service: "RunningService") -> None:
@@ -116,8 +135,6 @@ def test_body_of_two_mebibytes_is_taken_and_one_byte_more_is_not(service: "Runni
 
 def test_endless_body_is_refused_while_it_streams(service: "RunningService") -> None:
     """The server answers although the body never ends."""
-    import socket
-
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -140,8 +157,6 @@ def test_endless_body_is_refused_while_it_streams(service: "RunningService") -> 
 
 
 def test_a_length_that_is_too_large_is_refused_before_the_body(service: "RunningService") -> None:
-    import socket
-
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000000000\r\n\r\n{")
@@ -187,8 +202,6 @@ TRAVERSALS = [
 @pytest.mark.parametrize("path", TRAVERSALS)
 def test_paths_do_not_climb(service: "RunningService", path: str) -> None:
     """The path is sent as it stands: no client normalises it."""
-    import http.client
-
     host = service.url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=30)
     connection.putrequest("GET", path, skip_host=False)

@@ -4,9 +4,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from tests.serving.conftest import RunningService, Serve
 
 SHELLING = "Turkish artillery shelled a village near Amedi and two farmers were killed, the mayor said."
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time(serve: "Serve") -> Iterator[None]:
+    yield
+    serve.close()
 
 
 def in_flight(service: "RunningService", running: int, queued: int) -> Callable[[], bool]:
@@ -95,8 +102,6 @@ def test_time_out_is_504_at_the_limit_and_the_server_lives(serve: "Serve") -> No
 
 
 def test_body_that_does_not_arrive_is_408(serve: "Serve") -> None:
-    import socket
-
     service = serve(timeout=1)
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -189,11 +194,11 @@ def test_ten_swaps_under_load_fail_no_request(serve: "Serve", bundle: Bundle, tm
     seen: list[str] = []
     ended = threading.Event()
 
-    def call() -> None:
+    def call(articles: int) -> None:
         with httpx.Client(base_url=service.url, timeout=30) as http:
             while not ended.is_set():
                 started = time.monotonic()
-                answer = http.post("/v1/score", json={"articles": [{"text": SHELLING}] * 20})
+                answer = http.post("/v1/score", json={"articles": [{"text": SHELLING}] * articles})
                 if answer.is_success:
                     (model,) = {row["model"] for row in answer.json()["predictions"]}
                     seen.append(model)
@@ -201,7 +206,7 @@ def test_ten_swaps_under_load_fail_no_request(serve: "Serve", bundle: Bundle, tm
                     refusals.append(answer.text)
                 time.sleep(max(0.0, 0.2 - (time.monotonic() - started)))
 
-    callers = [threading.Thread(target=call) for _ in range(10)]
+    callers = [threading.Thread(target=call, args=(articles,)) for articles in (20, 20, 1, 1, 1, 1, 1, 1, 1, 1)]
     for caller in callers:
         caller.start()
     for target in targets:

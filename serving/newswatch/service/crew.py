@@ -75,11 +75,6 @@ class Crew:
         """Requests that no worker has begun."""
         return self._waiting
 
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of its living workers."""
-        return sorted(worker.pid for worker in self._workers)
-
     def check_room(self) -> None:
         """Refuse before a body is read what would be refused after.
 
@@ -125,7 +120,7 @@ class Crew:
                     part.answer.exception()  # seen: one slice's failure is the request's
 
     async def close(self, seconds: float) -> None:
-        """Finish what waits and runs within so many seconds, then let the workers end."""
+        """Finish what waits and runs within so many seconds, then end the workers."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._open:
@@ -133,7 +128,9 @@ class Crew:
         for task in self._tending:
             task.cancel()
         await asyncio.gather(*self._tending, return_exceptions=True)
-        await asyncio.gather(*(worker.close() for worker in self._workers))
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*(worker.ended() for worker in self._workers))
         self._workers.clear()
 
     def _start_worker(self) -> Any:
@@ -167,23 +164,28 @@ class Crew:
                 return worker
 
     async def _feed(self, worker: WorkerProcess) -> None:
-        while True:
-            batch = await self._take()
-            try:
-                # Nobody waits for a batch after `timeout`: a worker that is still at it then would only keep others waiting.
-                async with asyncio.timeout(2 * self._settings.timeout):
-                    rows = iter(await worker.score([article for part in batch for article in part.articles]))
-                for part in batch:
-                    own = list(islice(rows, len(part.articles)))
-                    if not part.answer.done():
-                        part.answer.set_result(own)
-            except (WorkerGoneError, TimeoutError):
-                worker.kill()
-                return
-            finally:
-                for part in batch:
-                    if not part.answer.done():
-                        part.answer.set_exception(Unready("articles whose worker died", "a living worker", "Send them again in a second."))
+        """Give a worker what waits until it dies or hangs; one that nobody feeds any more is ended."""
+        try:
+            while True:
+                await self._feed_batch(worker, await self._take())
+        except (WorkerGoneError, TimeoutError) as error:
+            log.error("worker gives up: %s", error or "it hangs", extra={"worker": worker.pid})
+        finally:
+            worker.kill()
+
+    async def _feed_batch(self, worker: WorkerProcess, batch: list[_Slice]) -> None:
+        try:
+            # Nobody waits for a batch after `timeout`: a worker that is still at it then would only keep others waiting.
+            async with asyncio.timeout(2 * self._settings.timeout):
+                rows = iter(await worker.score([article for part in batch for article in part.articles]))
+            for part in batch:
+                own = list(islice(rows, len(part.articles)))
+                if not part.answer.done():
+                    part.answer.set_result(own)
+        finally:
+            for part in batch:
+                if not part.answer.done():
+                    part.answer.set_exception(Unready("articles whose worker died", "a living worker", "Send them again in a second."))
 
     async def _take(self) -> list[_Slice]:
         """What waits, shared out among the free workers, at least one slice and about `SLICE` articles at most."""

@@ -66,11 +66,6 @@ class Engine:
         """What is said of the live bundle."""
         return self._crew().model
 
-    @property
-    def workers(self) -> list[int]:
-        """Process ids of the live workers."""
-        return self._crew().pids
-
     def check_room(self) -> None:
         """Refuse early what `score_rows` would refuse.
 

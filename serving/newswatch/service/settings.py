@@ -29,7 +29,7 @@ class ServiceSettings(BaseSettings):
         threads: of each worker's forward pass; default: the processors divided by the workers.
         cascade: let an ensemble's linear model answer alone where it is certain that there is no tag.
         queue: requests that may wait while the workers are busy; one more is answered 429.
-        timeout: seconds from a request's first byte to its answer; then 504 (408 where the body itself is late).
+        timeout: seconds for a request's body to arrive (then 408), and again for its articles to be scored (then 504).
         drain: seconds that requests in flight have to finish after SIGTERM.
         watch: seconds between two looks at the bundle's link.
     """

@@ -13,7 +13,6 @@ from newswatch.scorer import Article
 from newswatch.service.wire import pack, receive_frame
 
 LOAD_SECONDS = 120.0
-CLOSE_SECONDS = 1.0
 Row = dict[str, Any]
 
 
@@ -93,17 +92,6 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it at once, whatever it does."""
         _kill(self._process)
-
-    async def close(self) -> None:
-        """Let it end; kill it if it does not within `CLOSE_SECONDS`."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            self.kill()
-            await self._process.wait()
 
 
 def _pipe(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
