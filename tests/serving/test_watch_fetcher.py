@@ -223,7 +223,7 @@ def dripping_headers(handler: BaseHTTPRequestHandler) -> None:
 
 
 def silent(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(3)
+    time.sleep(30)
 
 
 def cut(handler: BaseHTTPRequestHandler) -> None:
@@ -248,7 +248,7 @@ def test_slow_answer_ends_in_time(slow: Any, site: Site, fetcher: Fetcher, monke
     with pytest.raises(FetchError) as error:
         fetcher.get(site.url)
     assert error.value.transient
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("broken", [cut, Reply(b"no gzip", headers={"Content-Encoding": "gzip"}), Reply(status=500), Reply(status=503)])

@@ -51,7 +51,7 @@ def check_sources(sources: Sequence[str]) -> None:
 
 
 class Watcher:
-    """Watches sources with one scorer into one store.
+    """Watches sources with one scorer into one store, in the main thread (see `bounded_work`).
 
     Args:
         told: called with each article stored and each fault met.
