@@ -67,7 +67,7 @@ def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, k
         if str(path) == "-":
             yield from _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
             continue
-        for file in find_files(Path(path)):
+        for file in list_files(Path(path)):
             yield from _guarded(str(file), partial(_read_file, file, columns, kind))
 
 
@@ -83,8 +83,8 @@ def _guarded(place: str, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:
         yield Fault(place, InputError(f"{place}: {error}", "a whole, readable file", "Copy the file again."))
 
 
-def find_files(path: Path) -> list[Path]:
-    """A file itself, or every file of a known kind below a folder, sorted."""
+def list_files(path: Path) -> list[Path]:
+    """A file itself; of a folder every file of a known kind below it, by name."""
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file() and _kind(file) is not None)

@@ -14,7 +14,6 @@ from typing import Any, Self
 from newswatch.prediction import Prediction
 from newswatch.stored_article import Review, StoredArticle, check_evidence, read_row
 from newswatch.text import check_text
-from newswatch_labels.corpus import write_whole
 from newswatch_labels.errors import InputError
 from newswatch_labels.store_layout import open_database
 
@@ -201,7 +200,8 @@ class Store:
 
     def reviews(self) -> list[StoredArticle]:
         """The articles that a person has read, in the order of their newest reviews."""
-        return [read_row(row) for row in self.rows(f"{_NEWEST} WHERE r.number IS NOT NULL ORDER BY r.number")]
+        query = f"{_NEWEST} WHERE a.id IN (SELECT article FROM reviews) ORDER BY r.number"  # noqa: S608, constants alone
+        return [read_row(row) for row in self.rows(query)]
 
     def counts(self, days: int = 30) -> dict[str, dict[str, int]]:
         """How many articles carried each tag on each of the last `days` days (UTC), the oldest first, days without any too."""
@@ -220,10 +220,19 @@ class Store:
         return {row["outlet"]: row["articles"] for row in self.rows(query)}
 
     def export(self, path: str | Path) -> int:
-        """Write every article as a JSON line (see `StoredArticle.to_dict`), in the order of arrival; returns how many."""
-        articles = [read_row(row) for row in self.rows(f"{_NEWEST} ORDER BY a.number")]
-        write_whole("".join(json.dumps(article.to_dict(), ensure_ascii=False) + "\n" for article in articles), Path(path))
-        return len(articles)
+        """Write every article as a JSON line (see `StoredArticle.to_dict`), in the order of arrival; returns how many.
+
+        Other threads wait meanwhile.
+        """
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        written = 0
+        with self._lock, partial.open("w", encoding="utf-8") as lines:
+            for row in self._connection.execute(f"{_NEWEST} ORDER BY a.number"):
+                lines.write(json.dumps(read_row(row).to_dict(), ensure_ascii=False) + "\n")
+                written += 1
+        partial.replace(path)
+        return written
 
 
 def stamp(moment: datetime) -> str:

@@ -20,6 +20,7 @@ from newswatch import Bundle, InputError, Scorer
 from newswatch.cli import app
 from newswatch.store import Store
 from newswatch.watch import fetcher as fetching
+from newswatch.watch import patience
 from newswatch.watch.address import RefusedError
 from newswatch.watch.alerts import AlertRule
 from newswatch.watch.feed import MAX_ENTRIES, parse_feed
@@ -295,9 +296,9 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_feed_is_harmless(kind: str, scorer: Scorer, database: Store, site: Site) -> None:
     site.answers["/feed"] = Reply('<?xml version="1.0"?>' + HOSTILE[kind].replace("{url}", site.url))
-    started = time.monotonic()
+    started = time.process_time()
     run(scorer, database, f"{site.url}/feed")
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     (article,) = database.newest()
     assert len(article.text) < 100
     assert "root:" not in article.text
@@ -310,6 +311,18 @@ def test_what_is_no_feed_is_named(body: str, site: Site) -> None:
     with pytest.raises(InputError, match=r"RSS or Atom feed|at most 2,000"):
         parse_feed(body.replace("{url}", site.url).encode(), "http://x/", {})
     assert site.requests == []
+
+
+@pytest.mark.parametrize("kind", ["nested elements", "attributes"])
+def test_feed_that_takes_too_long_is_given_up(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "CPU_SECONDS", 0.5)
+    attributes = " ".join(f'a{number}="1"' for number in range(200_000))
+    body = "<rss><channel><item>" + "<a>" * 800_000 if kind == "nested elements" else f"<rss {attributes}>"
+    started = time.process_time()
+    with pytest.raises(InputError, match="takes too long"):
+        parse_feed(body.encode(), "http://x/", {})
+    assert time.process_time() - started < 5
+    assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
 
 def test_atom_and_its_dates_links_and_bounds() -> None:
@@ -374,7 +387,7 @@ def test_killed_anywhere_it_goes_on(bundle: Bundle, tmp_path: Path, site: Site) 
     path = tmp_path / "newswatch.db"
     watching: list[Watching] = []
     killed: list[str] = []
-    deadly = {"/p1", "alert 1", "alert 4", "/p5", "alert 7"}
+    deadly = {"/p1", "alert 1", "/p4", "alert 6"}
 
     def killer(path: str, reply: Reply) -> None:
         def answer(handler: BaseHTTPRequestHandler) -> Reply | None:
@@ -401,7 +414,7 @@ def test_killed_anywhere_it_goes_on(bundle: Bundle, tmp_path: Path, site: Site) 
         watching.append(Watching(bundle, path, *options))
         statuses.append(watching[-1].end()[0])
         assert len(statuses) < 12
-    assert statuses == [-signal.SIGKILL] * 5 + [0]
+    assert statuses == [-signal.SIGKILL] * 4 + [0]
     assert not deadly
     with Store.open(path) as opened:
         stored = opened.newest(100)
@@ -463,7 +476,7 @@ def test_signal_ends_a_watcher_that_waits_for_input_or_a_page(bundle: Bundle, tm
     for watching in (fetching_page, waiting):
         watching.process.send_signal(signal.SIGTERM)
     assert [watching.process.wait(15) for watching in (fetching_page, waiting)] == [0, 0]
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     with Store.open(tmp_path / "a.db") as opened:
         assert opened.newest() == []
         assert opened.rows("SELECT * FROM attempts") == []
@@ -479,7 +492,7 @@ def test_lasting_watch_finds_what_is_published_later(bundle: Bundle, tmp_path: P
     started = time.monotonic()
     watching.process.send_signal(signal.SIGINT)
     assert watching.end()[0] == 0
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     assert site.paths().count("/a") == site.paths().count("/b") == 1
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
 from newswatch.watch.page import PARSE_ERRORS, extract_text
+from newswatch.watch.patience import bounded_work
 from newswatch_labels.errors import InputError, MissingExtraError
 
 MAX_ENTRIES = 2_000
@@ -51,7 +52,7 @@ def parse_feed(content: bytes, url: str, headers: Mapping[str, str]) -> list[Ent
         headers: the answer's; the encoding may stand there.
 
     Raises:
-        InputError: the bytes are no feed, or it has more than `MAX_ENTRIES` entries.
+        InputError: the bytes are no feed, it has more than `MAX_ENTRIES` entries, or takes too long (see `bounded_work`).
         MissingExtraError: feedparser is not installed.
     """
     try:
@@ -63,8 +64,9 @@ def parse_feed(content: bytes, url: str, headers: Mapping[str, str]) -> list[Ent
         raise InputError(f"{url}: {entries:,} entries", f"at most {MAX_ENTRIES:,}", "Watch a shorter feed.")
     told = {"content-location": url} | {name: headers[name] for name in ("content-type",) if name in headers}
     try:
-        # A stream, never the bytes: feedparser would take these for a file name.
-        parsed = feedparser.parse(io.BytesIO(content), response_headers=told)
+        with bounded_work(url):
+            # A stream, never the bytes: feedparser would take these for a file name.
+            parsed = feedparser.parse(io.BytesIO(content), response_headers=told)
         made = [_entry(entry, url) for entry in parsed.entries]
     except PARSE_ERRORS as error:
         raise InputError(f"{url}: {error!r:.200}", "an RSS or Atom feed", "Look at what the address gives.") from error

@@ -2,6 +2,7 @@
 
 from newswatch.reading import read_page
 from newswatch.watch.fetcher import Fetcher
+from newswatch.watch.patience import bounded_work
 from newswatch.watch.robots import Robots
 from newswatch_labels.errors import InputError
 
@@ -25,9 +26,10 @@ def extract_text(content: bytes, place: str) -> str:
     """The text of the article in HTML.
 
     Raises:
-        InputError: it holds no article.
+        InputError: it holds no article, or takes too long (see `bounded_work`).
     """
     try:
-        return read_page(content, place).text.strip()
+        with bounded_work(place):
+            return read_page(content, place).text.strip()
     except PARSE_ERRORS as error:
         raise InputError(f"{place}: {error!r:.200}", "a page with an article", "Leave it out.") from error

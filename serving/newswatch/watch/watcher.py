@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from newswatch.reading import Fault, Row, find_files, read_articles
+from newswatch.reading import Fault, Row, list_files, read_articles
 from newswatch.scorer import Article, Scorer
 from newswatch.store import Store
 from newswatch.stored_article import StoredArticle
@@ -51,7 +51,7 @@ def check_sources(sources: Sequence[str]) -> None:
 
 
 class Watcher:
-    """Watches sources with one scorer into one store.
+    """Watches sources with one scorer into one store, in the main thread (see `bounded_work`).
 
     Args:
         told: called with each article stored and each fault met.
@@ -140,7 +140,7 @@ class Watcher:
         return True
 
     def _watch_folder(self, path: Path, done: Round) -> None:
-        for file in find_files(path):
+        for file in list_files(path):
             try:
                 state = file.stat()
             except FileNotFoundError:
