@@ -48,7 +48,9 @@ def _app(
 
 @app.command()
 def score(
-    paths: Annotated[list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz too), folders, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz, .zst), folders, or - for standard input.")
+    ],
     bundle: BundlePath = None,
     as_table: Annotated[bool, typer.Option("--table", help="Print tables for the eye instead of JSON lines.")] = False,
     evidence: Annotated[bool, typer.Option(help="Show the sentences that carry each tag.")] = True,

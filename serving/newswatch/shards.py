@@ -55,7 +55,7 @@ def find_shards(paths: Iterable[str | Path], out: Path) -> list[Shard]:
             raise InputError(
                 f"{printable(path)}: no input file",
                 f"a file, a folder with files ({', '.join(FORMATS)}; {' or '.join(PACKED)} behind), or a glob that matches some",
-                "Check the path; save standard input to a file first.",
+                "Check the path; what lies below --out is no input, and standard input must be saved to a file first.",
             )
         files.update(dict.fromkeys(found))
     return [Shard(file, _name(file), file.stat().st_size) for file in files]
