@@ -17,6 +17,8 @@ from newswatch.bundle import Bundle
 from newswatch.prediction import Prediction
 from newswatch.reading import Columns, Fault, read_articles
 from newswatch.scorer import Article, Scorer
+from newswatch.serve_command import serve
+from newswatch.watch_command import store_app, watch
 from newswatch_labels.terminal import err, new_app, out, run_command, table
 
 BATCH = 64
@@ -25,6 +27,10 @@ QUARANTINED = 3
 app = new_app("Tag security news and show the sentences that say so.")
 bundle_app = new_app("Look at a trained bundle.")
 app.add_typer(bundle_app, name="bundle")
+app.command()(serve)
+app.add_typer(store_app, name="store")
+app.command()(batch)
+app.command()(watch)
 
 BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
 BundleArgument = Annotated[Path | None, typer.Argument(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
@@ -34,9 +40,6 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"newswatch {__version__}")
         raise typer.Exit
-
-
-app.command()(batch)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from newswatch.scorer import Article
 from newswatch.stream import MAX_ROW, PACKED, check_line, open_stream, printable, read_lines, read_whole
 from newswatch_labels.errors import InputError, MissingExtraError
 
-__all__ = ["FORMATS", "Columns", "Fault", "Placed", "Row", "check_kind", "list_files", "read_articles", "read_file"]
+__all__ = ["FORMATS", "Columns", "Fault", "Placed", "Row", "check_kind", "find_files", "read_articles", "read_file", "read_page"]
 
 FORMATS = {
     ".txt": "text",
@@ -52,11 +52,11 @@ def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, k
             found = _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
             yield from (row for row, _ in found)
             continue
-        for file in list_files(Path(path)):
+        for file in find_files(Path(path)):
             yield from (row for row, _ in read_file(file, columns, kind))
 
 
-def list_files(path: Path) -> list[Path]:
+def find_files(path: Path) -> list[Path]:
     """A file itself; of a folder every file of a known kind below it, by name."""
     if not path.is_dir():
         return [path]
@@ -104,7 +104,9 @@ def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Place
 
 def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Placed]:
     if kind is None:
-        stream = buffered = io.BufferedReader(cast("io.RawIOBase", stream))
+        # A buffer around a buffer would wait until it is full, and a stream may bring one line an hour.
+        buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+        stream = buffered
         kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")
@@ -139,14 +141,24 @@ def _read_text(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
 
 
 def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001
+    yield read_page(read_whole(stream, name, MAX_PAGE), name)
+
+
+def read_page(content: bytes, name: str) -> Article:
+    """The article of an HTML page, without its furniture; its id is `name`.
+
+    Raises:
+        InputError: the page holds no article.
+        MissingExtraError: trafilatura is not installed.
+    """
     try:
         from trafilatura import bare_extraction
     except ImportError as error:
         raise MissingExtraError(error.name or "trafilatura", "files") from error
-    page = bare_extraction(read_whole(stream, name, MAX_PAGE), include_comments=False, include_tables=False, with_metadata=True)
+    page = bare_extraction(content, include_comments=False, include_tables=False, with_metadata=True)
     if page is None or not page.text:
         raise InputError(f"{name}: no article text", "a page with an article", "Save the page's text as .txt.")
-    yield Article(page.text, id=name, title=page.title or None)
+    return Article(page.text, id=name, title=page.title or None)
 
 
 def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:

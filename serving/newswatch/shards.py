@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-from newswatch.reading import FORMATS, list_files
+from newswatch.reading import FORMATS, find_files
 from newswatch.stream import PACKED, printable
 from newswatch_labels.errors import InputError
 
@@ -71,7 +71,7 @@ def _expand(path: str | Path, out: Path) -> Iterator[Path]:
         tops = [top for top in tops if top.is_file()]
     else:
         tops = [given] if given.is_dir() else []
-    for file in (file.resolve() for top in tops for file in list_files(top)):
+    for file in (file.resolve() for top in tops for file in find_files(top)):
         if not file.is_relative_to(out):
             yield file
 
