@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from newswatch import __version__
+from newswatch.batch_command import batch
 from newswatch.bundle import Bundle
 from newswatch.prediction import Prediction
 from newswatch.reading import Columns, Fault, read_articles
@@ -28,6 +29,7 @@ bundle_app = new_app("Look at a trained bundle.")
 app.add_typer(bundle_app, name="bundle")
 app.command()(serve)
 app.add_typer(store_app, name="store")
+app.command()(batch)
 app.command()(watch)
 
 BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
@@ -49,7 +51,9 @@ def _app(
 
 @app.command()
 def score(
-    paths: Annotated[list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz too), folders, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz, .zst), folders, or - for standard input.")
+    ],
     bundle: BundlePath = None,
     as_table: Annotated[bool, typer.Option("--table", help="Print tables for the eye instead of JSON lines.")] = False,
     evidence: Annotated[bool, typer.Option(help="Show the sentences that carry each tag.")] = True,

@@ -1,10 +1,14 @@
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import zstandard
 from pyarrow import parquet
 
 from newswatch import Article
@@ -62,6 +66,51 @@ def test_jsonl_gz_and_truncation(tmp_path: Path) -> None:
     assert "c.jsonl.gz" in read(write(tmp_path, "c.jsonl.gz", bytes(garbled)))[1][-1]
 
 
+def test_zst_is_unpacked_and_truncation_found(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"id": str(n), "text": f"text {n * n}"}) + "\n" for n in range(50_000)).encode()
+    packed = zstandard.ZstdCompressor().compress(lines)
+    assert len(read(write(tmp_path, "a.jsonl.zst", packed))[0]) == 50_000
+    assert len(read(write(tmp_path, "two.jsonl.zst", packed + packed))[0]) == 100_000
+    articles, faults = read(write(tmp_path, "b.jsonl.zst", packed[: len(packed) // 2]))
+    assert 1000 < len(articles) < 50_000
+    assert "b.jsonl.zst: Truncated" in faults[-1]
+    assert "c.jsonl.zst" in read(write(tmp_path, "c.jsonl.zst", b"no zstd"))[1][0]
+    rows = b"id,text\n1,one\n2,two\n"
+    assert read(write(tmp_path, "d.csv.zst", zstandard.ZstdCompressor().compress(rows)))[0] == [Article("one", "1"), Article("two", "2")]
+
+
+def test_faults_show_where_and_what(tmp_path: Path) -> None:
+    jsonl = write(tmp_path, "a.jsonl", b'{"text": "fine"}\n{"id": "x", "body": "caf\xe9"}\n')
+    table = write(tmp_path, "b.csv", b"id,text\n1,good\n2,\xff\n")
+    assert [(f.row, f.content) for f in read_articles([jsonl, table]) if isinstance(f, Fault)] == [
+        (2, '{"id": "x", "body": "caf\\xe9"}'),
+        (3, '{"id": "2", "text": "\\udcff"}'),
+    ]
+
+
+def test_rows_beyond_the_limit_are_refused_without_being_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newswatch.stream.MAX_ROW", 1000)
+    monkeypatch.setattr("newswatch.reading.MAX_ROW", 1000)
+    long = json.dumps({"text": "x" * 5000}).encode()
+    articles, faults = read(write(tmp_path, "a.jsonl", b'{"text": "one"}\n' + long + b'\n{"text": "two", "id": "last"}\n' + long))
+    assert [article.id for article in articles] == ["a.jsonl:1", "last"]
+    assert [fault.split(" ")[0] for fault in faults] == ["a.jsonl:2:", "a.jsonl:4:"]
+    assert "more than 1,000 bytes" in faults[0]
+    assert "a line of more than 1,000 bytes" in read(write(tmp_path, "a.csv", "text\nfine\n" + "x" * 5000))[1][-1]
+
+
+def test_ids_that_no_file_can_hold_are_refused(tmp_path: Path) -> None:
+    articles, faults = read(write(tmp_path, "a.jsonl", '{"id": "\\ud800", "text": "one"}\n'))
+    assert articles == []
+    assert "lone surrogate U+D800" in faults[0]
+
+
+def test_file_name_that_is_no_unicode(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.txt"))
+    path.write_text("Hello")
+    assert read(path)[0] == [Article("Hello", "caf\\udce9.txt")]
+
+
 def test_csv_with_columns_of_ones_own(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", 'nr,body\n1,"two\nlines, here"\n2,plain\n')
     assert read(path, columns=Columns("body", "nr")) == ([Article("two\nlines, here", "1"), Article("plain", "2")], [])
@@ -85,6 +134,31 @@ def test_parquet_rows(tmp_path: Path) -> None:
     articles, faults = read(path)
     assert articles == [Article("one", "1")]
     assert "a.parquet:2: text is None" in faults[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc, which this system lacks")
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    texts = [f"{number} " + "x" * 5_000 for number in range(24_000)]
+    if kind == "jsonl":
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    else:
+        parquet.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False, row_group_size=10**6)
+    assert path.stat().st_size > 120_000_000
+    code = f"""
+import pyarrow.parquet
+from pathlib import Path
+from newswatch.reading import read_articles
+def peak():
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before = peak()
+print(sum(1 for _ in read_articles([{str(path)!r}])), peak() - before)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows, grown = ended.stdout.split()
+    assert int(rows) == 24_000
+    assert float(grown) < 70
 
 
 def test_corrupt_parquet_is_a_fault(tmp_path: Path) -> None:
