@@ -1,22 +1,21 @@
 """Reading: articles out of files, each row that cannot be read named and passed over."""
 
 import csv
-import gzip
 import io
 import json
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
+from newswatch.row import MAX_CONTENT, Columns, Fault, Row, read_article, read_row
 from newswatch.scorer import Article
-from newswatch.text import check_text
+from newswatch.stream import MAX_ROW, PACKED, check_line, open_stream, printable, read_lines, read_whole
 from newswatch_labels.errors import InputError, MissingExtraError
+
+__all__ = ["FORMATS", "Columns", "Fault", "Placed", "Row", "list_files", "read_articles", "read_file"]
 
 FORMATS = {
     ".txt": "text",
@@ -29,34 +28,19 @@ FORMATS = {
     ".parquet": "parquet",
 }
 MAX_FIELD = 50_000_000
-_ESCAPED = re.compile(r"[\udc80-\udcff]")
+MAX_PAGE = 20_000_000
+PARQUET_ROWS = 16  # decoded at once: few, since each may be long
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Names of the fields that hold an article in a JSON object, a CSV row or a Parquet row."""
-
-    text: str = "text"
-    id: str = "id"
-    title: str = "title"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A row or file that holds no article: its place and the error that says why."""
-
-    place: str
-    error: InputError
-
-
-Row = Article | Fault
+Placed = tuple[Row, int]
+"""A row, and how many bytes of its file (packed as it is) were read when it was found."""
 
 
 def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, kind: str | None = None) -> Iterator[Row]:
     """Read files, folders (every file of a known kind below them) and `-` (standard input), in the order given.
 
     Args:
-        kind: text, html, jsonl, csv or parquet; default: by the file's ending (`.gz` behind it is unpacked).
+        kind: text, html, jsonl, csv or parquet; default: by the file's ending (`.gz` or `.zst` behind it is unpacked).
             Standard input is JSONL if it begins with `{`, else text.
 
     Yields:
@@ -65,52 +49,67 @@ def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, k
     columns = columns or Columns()
     for path in paths:
         if str(path) == "-":
-            yield from _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
+            found = _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
+            yield from (row for row, _ in found)
             continue
-        for file in _files(Path(path)):
-            yield from _guarded(str(file), partial(_read_file, file, columns, kind))
+        for file in list_files(Path(path)):
+            yield from (row for row, _ in read_file(file, columns, kind))
 
 
-def _guarded(place: str, read: Callable[[], Iterator[Row]]) -> Iterator[Row]:
-    """Turn what goes wrong with a whole file into a fault, so that the other files are still read."""
-    try:
-        yield from read()
-    except InputError as error:
-        yield Fault(place, error)
-    except FileNotFoundError:
-        yield Fault(place, InputError(f"{place}: no such file", "a file or a folder", "Check the path."))
-    except (OSError, EOFError, UnicodeError, zlib.error) as error:
-        yield Fault(place, InputError(f"{place}: {error}", "a whole, readable file", "Copy the file again."))
-
-
-def _files(path: Path) -> list[Path]:
+def list_files(path: Path) -> list[Path]:
+    """A file itself; of a folder every file of a known kind below it, by name."""
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.rglob("*") if file.is_file() and _kind(file) is not None)
 
 
+def read_file(file: Path, columns: Columns, kind: str | None = None) -> Iterator[Placed]:
+    """Rows of one file, in order, a few at a time: memory is bounded by the longest row allowed.
+
+    Args:
+        kind: as for `read_articles`.
+
+    Raises:
+        MissingExtraError: the file's kind needs a package that is not installed.
+    """
+    yield from _guarded(printable(file), partial(_read_file, file, columns, kind))
+
+
+def _guarded(place: str, read: Callable[[], Iterator[Placed]]) -> Iterator[Placed]:
+    """Turn what goes wrong with a whole file into a fault, so that the other files are still read."""
+    try:
+        yield from read()
+    except InputError as error:
+        yield Fault(place, error), 0
+    except FileNotFoundError:
+        yield Fault(place, InputError(f"{place}: no such file", "a file or a folder", "Check the path.")), 0
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
+        yield Fault(place, InputError(f"{place}: {error}", "a whole, readable file", "Copy the file again.")), 0
+
+
 def _kind(file: Path) -> str | None:
-    name = file.with_suffix("") if file.suffix == ".gz" else file
+    name = file.with_suffix("") if file.suffix in PACKED else file
     return FORMATS.get(name.suffix.lower())
 
 
-def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Row]:
+def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Placed]:
     kind = kind or _kind(file) or "text"
     if kind == "parquet":
         yield from _read_parquet(file, columns)
         return
-    opened: IO[bytes] = gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")  # type: ignore[assignment]
-    with closing(opened):
-        yield from _READERS[_known(kind)](opened, file.name, columns)
+    with open_stream(file) as (stream, raw):
+        for row in _READERS[_known(kind)](stream, printable(file.name), columns):
+            yield row, raw.tell()
 
 
-def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Row]:
+def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Placed]:
     if kind is None:
         stream = buffered = io.BufferedReader(cast("io.RawIOBase", stream))
         kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")
-    yield from _READERS[_known(kind)](stream, "-", columns)
+    for row in _READERS[_known(kind)](stream, "-", columns):
+        yield row, 0
 
 
 def _known(kind: str) -> str:
@@ -131,7 +130,7 @@ def _decode(raw: bytes, place: str) -> str:
 
 
 def _read_text(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001
-    yield Article(_decode(stream.read(), name), id=name)
+    yield Article(_decode(read_whole(stream, name), name), id=name)
 
 
 def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001
@@ -139,18 +138,19 @@ def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
         from trafilatura import bare_extraction
     except ImportError as error:
         raise MissingExtraError(error.name or "trafilatura", "files") from error
-    page = bare_extraction(stream.read(), include_comments=False, include_tables=False, with_metadata=True)
+    page = bare_extraction(read_whole(stream, name, MAX_PAGE), include_comments=False, include_tables=False, with_metadata=True)
     if page is None or not page.text:
         raise InputError(f"{name}: no article text", "a page with an article", "Save the page's text as .txt.")
     yield Article(page.text, id=name, title=page.title or None)
 
 
 def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(read_lines(stream), 1):
         if not line.strip():
             continue
         place = f"{name}:{number}"
         try:
+            check_line(line, place)
             text = _decode(line, place)
             try:
                 row = json.loads(text)
@@ -158,52 +158,57 @@ def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]
                 raise InputError(f"{place}: {error}", "one whole JSON object a line", "Mend or remove the line.") from error
             if not isinstance(row, dict):
                 raise InputError(f"{place}: {type(row).__name__}", "a JSON object", "Mend or remove the line.")
-            yield _article(row, columns, place)
+            yield read_article(row, columns, place)
         except InputError as error:
-            yield Fault(place, error)
+            content = line[: 4 * MAX_CONTENT].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+            yield Fault(place, error, number, content[:MAX_CONTENT])
 
 
 def _read_csv(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
     csv.field_size_limit(MAX_FIELD)
     # Bytes that are no UTF-8 become lone surrogates, so that one bad row does not end the file.
-    rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    rows = csv.DictReader(_bounded(lines, name))
     _expect_column(columns.text, rows.fieldnames or [], name)
     while True:
-        place = f"{name}:{rows.line_num + 1}"
+        number = rows.line_num + 1
+        place = f"{name}:{number}"
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Fault(place, InputError(f"{place}: {error}", "a CSV row", "Mend or remove the row."))
+            yield Fault(place, InputError(f"{place}: {error}", "a CSV row", "Mend or remove the row."), number)
             continue
-        try:
-            yield _article(row, columns, place)
-        except InputError as error:
-            yield Fault(place, error)
+        yield read_row(row, columns, name, number)
 
 
-def _read_parquet(file: Path, columns: Columns) -> Iterator[Row]:
+def _bounded(lines: io.TextIOWrapper, name: str) -> Iterator[str]:
+    while line := lines.readline(MAX_ROW + 1):
+        check_line(line, name)
+        yield line
+
+
+def _read_parquet(file: Path, columns: Columns) -> Iterator[Placed]:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise MissingExtraError(error.name or "pyarrow", "files") from error
+    place, size = printable(file.name), file.stat().st_size
     try:
-        with ParquetFile(file) as table:
+        # A small buffer streams the columns; without it each row group's are read whole.
+        with ParquetFile(file, buffer_size=2**20) as table:
             names = table.schema_arrow.names
-            _expect_column(columns.text, names, file.name)
+            _expect_column(columns.text, names, place)
             wanted = [name for name in (columns.text, columns.id, columns.title) if name in names]
             number = 0
-            for batch in table.iter_batches(batch_size=1024, columns=wanted):
+            for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=wanted, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1
-                    try:
-                        yield _article(row, columns, f"{file.name}:{number}")
-                    except InputError as error:
-                        yield Fault(f"{file.name}:{number}", error)
+                    yield read_row(row, columns, place, number), size * number // table.metadata.num_rows
     except ArrowException as error:
-        raise InputError(f"{file.name}: {error}", "a whole Parquet file", "Copy or write the file again.") from error
+        raise InputError(f"{place}: {error}", "a whole Parquet file", "Copy or write the file again.") from error
 
 
 def _expect_column(name: str, found: Iterable[str], place: str) -> None:
@@ -211,27 +216,6 @@ def _expect_column(name: str, found: Iterable[str], place: str) -> None:
         raise InputError(
             f"{place}: columns {', '.join(found) or 'none'}", f"a column {name!r}", "Name the text's column with --text-column."
         )
-
-
-def _article(row: dict[str, Any], columns: Columns, place: str) -> Article:
-    if not isinstance(row.get(columns.text), str):
-        raise InputError(
-            f"{place}: {columns.text} is {row.get(columns.text)!r:.80}",
-            "a text",
-            "Mend the row, or name another field with --text-column.",
-        )
-    if found := _ESCAPED.search(row[columns.text]):
-        byte = ord(found[0]) - 0xDC00
-        raise InputError(f"{place}: {columns.text} with the byte 0x{byte:02X}, no UTF-8", "UTF-8", "Save the file as UTF-8.")
-    title, identity = row.get(columns.title), row.get(columns.id)
-    if title is not None and not isinstance(title, str):
-        raise InputError(f"{place}: {columns.title} is {title!r:.80}", "a text or nothing", "Mend the row.")
-    try:
-        check_text(row[columns.text])
-        check_text(title or "", "title")
-    except InputError as error:
-        raise InputError(f"{place}: {error.received}", error.expected, error.advice) from error
-    return Article(row[columns.text], id=place if identity is None else str(identity), title=title or None)
 
 
 _READERS: dict[str, Callable[[IO[bytes], str, Columns], Iterator[Row]]] = {
