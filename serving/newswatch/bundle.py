@@ -51,13 +51,7 @@ class Bundle:
         Raises:
             BundleError: naming the file, what it holds and what it should hold.
         """
-        folder = find_bundle(path)
-        raw = _read(folder, MANIFEST)
-        digest = hashlib.sha256(raw).hexdigest()
-        pinned = sha256 or os.environ.get("NEWSWATCH_BUNDLE_SHA256")
-        if pinned and digest != pinned:
-            raise _damaged(folder / MANIFEST, f"sha256 {digest}", f"the pinned sha256 {pinned}")
-        manifest = _parse(folder, raw)
+        folder, digest, manifest = read_manifest(path, sha256)
         for name, expected in manifest["files"].items():
             _check_name(folder, name)
             found = _hash(folder / name)
@@ -84,6 +78,24 @@ class Bundle:
             drift = float(np.abs(scores - expected).max())
             if not drift <= self.model.tolerance:
                 raise _damaged(self.folder / GOLDEN, f"a score {drift:.2g} off on {row['id']!r}", f"at most {self.model.tolerance}")
+
+
+def read_manifest(path: str | Path | None = None, sha256: str | None = None) -> tuple[Path, str, dict[str, Any]]:
+    """The folder of a bundle, the hash of its bundle.json and what that holds; the other files are not looked at.
+
+    Args:
+        path, sha256: as for `Bundle.load`.
+
+    Raises:
+        BundleError: there is no bundle, or bundle.json is not the one pinned, or of a form this release does not know.
+    """
+    folder = find_bundle(path)
+    raw = _read(folder, MANIFEST)
+    digest = hashlib.sha256(raw).hexdigest()
+    pinned = sha256 or os.environ.get("NEWSWATCH_BUNDLE_SHA256")
+    if pinned and digest != pinned:
+        raise _damaged(folder / MANIFEST, f"sha256 {digest}", f"the pinned sha256 {pinned}")
+    return folder, digest, _parse(folder, raw)
 
 
 def find_bundle(path: str | Path | None = None) -> Path:

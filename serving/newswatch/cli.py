@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from newswatch import __version__
+from newswatch.batch_command import batch
 from newswatch.bundle import Bundle
 from newswatch.prediction import Prediction
 from newswatch.reading import Columns, Fault, read_articles
@@ -33,6 +34,9 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"newswatch {__version__}")
         raise typer.Exit
+
+
+app.command()(batch)
 
 
 @app.callback()

@@ -15,7 +15,7 @@ from newswatch.scorer import Article
 from newswatch.stream import MAX_ROW, PACKED, check_line, open_stream, printable, read_lines, read_whole
 from newswatch_labels.errors import InputError, MissingExtraError
 
-__all__ = ["FORMATS", "Columns", "Fault", "Placed", "Row", "list_files", "read_articles", "read_file"]
+__all__ = ["FORMATS", "Columns", "Fault", "Placed", "Row", "check_kind", "list_files", "read_articles", "read_file"]
 
 FORMATS = {
     ".txt": "text",
@@ -98,7 +98,7 @@ def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Place
         yield from _read_parquet(file, columns)
         return
     with open_stream(file) as (stream, raw):
-        for row in _READERS[_known(kind)](stream, printable(file.name), columns):
+        for row in _READERS[check_kind(kind)](stream, printable(file.name), columns):
             yield row, raw.tell()
 
 
@@ -108,13 +108,18 @@ def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Itera
         kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")
-    for row in _READERS[_known(kind)](stream, "-", columns):
+    for row in _READERS[check_kind(kind)](stream, "-", columns):
         yield row, 0
 
 
-def _known(kind: str) -> str:
-    if kind not in _READERS:
-        raise InputError(f"format {kind!r}", f"one of parquet, {', '.join(sorted(_READERS))}", "Mend --format.")
+def check_kind(kind: str) -> str:
+    """Return `kind` if it is one.
+
+    Raises:
+        InputError: there is no such kind of file.
+    """
+    if kind not in FORMATS.values():
+        raise InputError(f"format {kind!r}", f"one of {', '.join(sorted(set(FORMATS.values())))}", "Mend --format.")
     return kind
 
 

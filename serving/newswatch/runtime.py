@@ -48,7 +48,7 @@ def open_graph(path: Path, precision: str, runtime: str | None = None, threads: 
 
 
 def _threads(threads: int | None) -> int:
-    given = threads if threads is not None else os.environ.get("NEWSWATCH_THREADS") or _processors()
+    given = threads if threads is not None else os.environ.get("NEWSWATCH_THREADS") or processors()
     try:
         count = int(given)
     except ValueError:
@@ -58,7 +58,8 @@ def _threads(threads: int | None) -> int:
     return count
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
