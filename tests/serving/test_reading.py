@@ -1,10 +1,12 @@
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import zstandard
 from pyarrow import parquet
 
 from newswatch import Article
@@ -60,6 +62,51 @@ def test_jsonl_gz_and_truncation(tmp_path: Path) -> None:
     garbled = bytearray(packed)
     garbled[len(garbled) // 2] ^= 0xFF
     assert "c.jsonl.gz" in read(write(tmp_path, "c.jsonl.gz", bytes(garbled)))[1][-1]
+
+
+def test_zst_is_unpacked_and_truncation_found(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"id": str(n), "text": f"text {n * n}"}) + "\n" for n in range(50_000)).encode()
+    packed = zstandard.ZstdCompressor().compress(lines)
+    assert len(read(write(tmp_path, "a.jsonl.zst", packed))[0]) == 50_000
+    assert len(read(write(tmp_path, "two.jsonl.zst", packed + packed))[0]) == 100_000
+    articles, faults = read(write(tmp_path, "b.jsonl.zst", packed[: len(packed) // 2]))
+    assert 1000 < len(articles) < 50_000
+    assert "b.jsonl.zst: Truncated" in faults[-1]
+    assert "c.jsonl.zst" in read(write(tmp_path, "c.jsonl.zst", b"no zstd"))[1][0]
+    rows = b"id,text\n1,one\n2,two\n"
+    assert read(write(tmp_path, "d.csv.zst", zstandard.ZstdCompressor().compress(rows)))[0] == [Article("one", "1"), Article("two", "2")]
+
+
+def test_faults_show_where_and_what(tmp_path: Path) -> None:
+    jsonl = write(tmp_path, "a.jsonl", b'{"text": "fine"}\n{"id": "x", "body": "caf\xe9"}\n')
+    table = write(tmp_path, "b.csv", b"id,text\n1,good\n2,\xff\n")
+    assert [(f.row, f.content) for f in read_articles([jsonl, table]) if isinstance(f, Fault)] == [
+        (2, '{"id": "x", "body": "caf\\xe9"}'),
+        (3, '{"id": "2", "text": "\\udcff"}'),
+    ]
+
+
+def test_rows_beyond_the_limit_are_refused_without_being_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newswatch.stream.MAX_ROW", 1000)
+    monkeypatch.setattr("newswatch.reading.MAX_ROW", 1000)
+    long = json.dumps({"text": "x" * 5000}).encode()
+    articles, faults = read(write(tmp_path, "a.jsonl", b'{"text": "one"}\n' + long + b'\n{"text": "two", "id": "last"}\n' + long))
+    assert [article.id for article in articles] == ["a.jsonl:1", "last"]
+    assert [fault.split(" ")[0] for fault in faults] == ["a.jsonl:2:", "a.jsonl:4:"]
+    assert "more than 1,000 bytes" in faults[0]
+    assert "a line of more than 1,000 bytes" in read(write(tmp_path, "a.csv", "text\nfine\n" + "x" * 5000))[1][-1]
+
+
+def test_ids_that_no_file_can_hold_are_refused(tmp_path: Path) -> None:
+    articles, faults = read(write(tmp_path, "a.jsonl", '{"id": "\\ud800", "text": "one"}\n'))
+    assert articles == []
+    assert "lone surrogate U+D800" in faults[0]
+
+
+def test_file_name_that_is_no_unicode(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.txt"))
+    path.write_text("Hello")
+    assert read(path)[0] == [Article("Hello", "caf\\udce9.txt")]
 
 
 def test_csv_with_columns_of_ones_own(tmp_path: Path) -> None:
