@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from newswatch.reading import Columns, check_kind, file_kind
 from newswatch.shards import find_shards
-from newswatch.spark_worker import INPUT
+from newswatch.spark_worker import INPUT, plain
 from newswatch_labels.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def readable_rows(
         file = _named(found, left)
         if file is None:
             raise found
-        unreadable[file] = f"{file}: cannot be read to its end; expected a whole file. Copy the file again."
+        unreadable[plain(file)] = f"{plain(file)}: cannot be read to its end; expected a whole file. Copy the file again."
         left = {kind: kept for kind, files in left.items() if (kept := [other for other in files if other != file])}
         if not left:
             raise found
@@ -100,12 +100,7 @@ def _named(error: Exception, inputs: Mapping[str, Sequence[str]]) -> str | None:
     said = _UNREADABLE.search(str(error))
     if said is None:
         return None
-    return next((file for files in inputs.values() for file in files if _plain(file) == _plain(said[1])), None)
-
-
-def _plain(address: str) -> str:
-    """An address in the one way of Spark's two ways to write local ones, `file:/a` and `file:///a`, that has no scheme."""
-    return re.sub("^file:/+", "/", address)
+    return next((file for files in inputs.values() for file in files if plain(file) == plain(said[1])), None)
 
 
 def stream_rows(spark: "SparkSession", source: str, kind: str, columns: Columns, options: Mapping[str, str]) -> "DataFrame":

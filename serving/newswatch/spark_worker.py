@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from newswatch.output import arrow_schema, output_row
 from newswatch.reading import Columns, Fault, Row, read_line
@@ -90,8 +93,9 @@ def _rows(arrays: tuple[Any, ...], columns: Columns) -> Iterator[Row]:
     for values in zip(*arrays, strict=True):
         line, text, identity, title, file, number = (value.as_py() for value in values)
         # Rows have no number where Spark splits a file; a hash of the row finds it again, and is the same on every try.
-        mark = number if number is not None else hashlib.sha256(line or text or b"").hexdigest()[:12]
-        name = os.path.basename(file or "article")  # noqa: PTH119  # an address, not a path
+        whole = line if line is not None else repr((text, identity, title)).encode()
+        mark = number if number is not None else hashlib.sha256(whole).hexdigest()[:12]
+        name = PurePosixPath(plain(file)).name if file else "article"
         if line is not None:
             yield read_line(line, columns, f"{name}:{mark}", number)
             continue
@@ -103,6 +107,11 @@ def _rows(arrays: tuple[Any, ...], columns: Columns) -> Iterator[Row]:
             yield Fault(place, error, number, printable(json.dumps(cells, ensure_ascii=False)[:MAX_CONTENT]))
         else:
             yield replace(article, id=None) if file is None and identity is None else article
+
+
+def plain(address: str) -> str:
+    """A file's address as people write it: the path alone where it is local, which Spark writes as `file:/a%20b` or `file:///a%20b`."""
+    return unquote(re.sub("^file:/+", "/", address)) if address.startswith("file:") else address
 
 
 def _decode(raw: bytes | None) -> str | None:
@@ -122,7 +131,7 @@ def _maps_as_lists(row: dict[str, Any]) -> dict[str, Any]:
 def _fault(file: str | None, row: Row) -> dict[str, Any] | None:
     if not isinstance(row, Fault):
         return None
-    return {"file": file, "row": row.row, "place": row.place, "reason": str(row.error), "content": row.content}
+    return {"file": file and plain(file), "row": row.row, "place": row.place, "reason": str(row.error), "content": row.content}
 
 
 def _prediction_arrow(evidence: bool) -> Any:
