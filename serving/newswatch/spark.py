@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from newswatch.bundle import Bundle
 from newswatch.reading import Columns
 from newswatch.spark_bundle import ship
-from newswatch.spark_rows import find_inputs, read_rows, readable_rows, stream_rows
+from newswatch.spark_rows import LOCAL, find_inputs, read_rows, readable_rows, stream_rows
 from newswatch.spark_sink import Sink, make_udf
 from newswatch.spark_worker import INPUT, make_scoring, prediction_type
 from newswatch.summary import Summary
@@ -113,7 +113,7 @@ def run_batch(
         sink = Sink(ship(spark, loaded), columns, output, evidence=evidence, cascade=cascade)
         out.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(out / QUARANTINE, ignore_errors=True)  # of an earlier run
-        articles, quarantine = ((out / name).resolve().as_uri() for name in (ARTICLES, QUARANTINE))
+        articles, quarantine = (f"{LOCAL}{(out / name).resolve()}" for name in (ARTICLES, QUARANTINE))
         try:
             tally = sink.write(_spread(spark, read_rows(spark, inputs, columns)), articles, quarantine)
         except Py4JJavaError as error:

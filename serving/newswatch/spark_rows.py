@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 KINDS = ("jsonl", "csv", "parquet")
 KAFKA = "kafka"
-_UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^]]*] Encountered error while reading file (\S+)\.\s")
+_UNREADABLE = re.compile(r"\[FAILED_READ_FILE[^]]*] Encountered error while reading file (.+?)\.\s")
+LOCAL = "file://"
 BYTES = "ISO-8859-1"  # gives each byte a character, so that the worker sees the bytes of the file and names those that are no UTF-8
 CSV = {"header": True, "multiLine": True, "quote": '"', "escape": '"', "encoding": BYTES, "enforceSchema": False}
 
@@ -34,7 +35,7 @@ def find_inputs(paths: Iterable[str], out: Path, kind: str | None) -> dict[str, 
     """
     given = list(paths)
     shards = find_shards([path for path in given if "://" not in path], out)
-    files = [(shard.file, shard.file.as_uri()) for shard in shards]
+    files = [(shard.file, f"{LOCAL}{shard.file}") for shard in shards]
     files += [(Path(PurePosixPath(path)), path) for path in given if "://" in path]
     found: dict[str, list[str]] = {}
     for file, address in files:
@@ -56,12 +57,13 @@ def read_rows(spark: "SparkSession", inputs: Mapping[str, Sequence[str]], column
         InputError: a file has no column for the text.
     """
     frames = []
-    for kind, files in inputs.items():
+    for kind, given in inputs.items():
+        files = [_literal(file) for file in given]
         if kind == "jsonl":
-            frames.append(lines(spark.read.format("text").load(list(files))))
+            frames.append(lines(spark.read.format("text").load(files)))
         else:
             reader = spark.read.options(**CSV) if kind == "csv" else spark.read.options(mergeSchema=True)
-            frames.append(cells(reader.format(kind).load(list(files)), kind, columns))
+            frames.append(cells(reader.format(kind).load(files), kind, columns))
     return reduce(lambda first, second: first.unionAll(second), frames)
 
 
@@ -82,7 +84,7 @@ def readable_rows(
         file = _named(found, left)
         if file is None:
             raise found
-        unreadable[plain(file)] = f"{plain(file)}: cannot be read to its end; expected a whole file. Copy the file again."
+        unreadable[_path(file)] = f"{_path(file)}: cannot be read to its end; expected a whole file. Copy the file again."
         left = {kind: kept for kind, files in left.items() if (kept := [other for other in files if other != file])}
         if not left:
             raise found
@@ -100,7 +102,17 @@ def _named(error: Exception, inputs: Mapping[str, Sequence[str]]) -> str | None:
     said = _UNREADABLE.search(str(error))
     if said is None:
         return None
-    return next((file for files in inputs.values() for file in files if plain(file) == plain(said[1])), None)
+    places = (said[1], plain(said[1]))
+    return next((file for files in inputs.values() for file in files if file in places or _path(file) in places), None)
+
+
+def _path(address: str) -> str:
+    return address.removeprefix(LOCAL)
+
+
+def _literal(address: str) -> str:
+    """A local address whose brackets and stars Spark does not take for a glob."""
+    return re.sub(r"([][{}*?\\])", r"\\\1", address) if address.startswith(LOCAL) else address
 
 
 def stream_rows(spark: "SparkSession", source: str, kind: str, columns: Columns, options: Mapping[str, str]) -> "DataFrame":
