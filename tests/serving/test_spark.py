@@ -46,18 +46,13 @@ class Cluster:
         log = self.folder / f"{name}.log"
         options = {"SPARK_HOME": str(HOME), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": str(self.folder)}
         with log.open("wb") as sink:
-            command = [
-                HOME / "bin" / "spark-class",
-                f"org.apache.spark.deploy.{kind}",
-                "--host",
-                "127.0.0.1",
-                "--webui-port",
-                "0",
-                *arguments,
-            ]
-            process = subprocess.Popen(command, env={**os.environ, **options}, stdout=sink, stderr=sink, start_new_session=True)
+            command = [str(HOME / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1", "--webui-port", "0"]
+            process = subprocess.Popen(
+                [*command, *arguments], env={**os.environ, **options}, stdout=sink, stderr=sink, start_new_session=True
+            )
         self.processes.append(process)
-        return wait_for(lambda: re.search(said, log.read_text()), log)
+        found: re.Match[str] = wait_for(lambda: re.search(said, log.read_text()), log)
+        return found
 
     def start_worker(self, name: str) -> subprocess.Popen[bytes]:
         room = ("--cores", "1", "--memory", "1g", "--work-dir", str(self.folder / name))
@@ -195,7 +190,7 @@ def test_command_reads_three_kinds_and_puts_apart_what_cannot_be_scored(
     records, given, out = small_records[:90], tmp_path / "in put", tmp_path / "out"
     given.mkdir()
     (given / "a.jsonl.gz").write_bytes(gzip.compress(b"\n".join(map(line, records[:30])) + BAD))
-    with (given / "b.csv").open("w", encoding="utf-8-sig", newline="") as file:
+    with (given / "b [1].csv").open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([("title", "id", "text"), *((r.title, r.id, r.text) for r in records[30:60])])
     rows = [{"id": r.id, "text": r.text, "title": r.title or None} for r in records[60:]] + [{"id": "null", "text": None, "title": None}]
@@ -209,7 +204,8 @@ def test_command_reads_three_kinds_and_puts_apart_what_cannot_be_scored(
     table = parquet.read_table(out / "articles")
     assert table.schema.names == arrow_schema().names
     made = {row["id"]: row for row in table.cast(arrow_schema()).to_pylist(maps_as_pydicts="strict")}
-    assert (table.num_rows, made.keys()) == (90, {r.id for r in records})
+    assert table.num_rows == 90
+    assert set(made) == {r.id for r in records}
     for identity, expected in expect(scorer, records).items():
         agree(made[str(identity)], expected)
 
@@ -242,7 +238,9 @@ from pyspark.sql import SparkSession
 from newswatch.spark import score_stream
 spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1")
     .config("spark.driver.bindAddress", "127.0.0.1").config("spark.local.dir", {str(tmp_path)!r}).getOrCreate())
-score_stream(spark, {str(given)!r}, {str(out)!r}, {str(checkpoint)!r}, bundle={str(bundle.folder)!r}, options={{"maxFilesPerTrigger": "2"}}).awaitTermination()
+query = score_stream(
+    spark, {str(given)!r}, {str(out)!r}, {str(checkpoint)!r}, bundle={str(bundle.folder)!r}, options={{"maxFilesPerTrigger": "2"}})
+query.awaitTermination()
 """
     log = tmp_path / "log"
     with log.open("wb") as sink:
