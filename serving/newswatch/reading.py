@@ -223,8 +223,8 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[Placed]:
         raise MissingExtraError(error.name or "pyarrow", "files") from error
     place, size = printable(file.name), file.stat().st_size
     try:
-        # A small buffer streams the columns; without it each row group's are read whole.
-        with ParquetFile(file, buffer_size=2**20) as table:
+        # These two settings stream the columns; without them each row group's are held whole.
+        with ParquetFile(file, buffer_size=2**20, pre_buffer=False) as table:
             names = table.schema_arrow.names
             _expect_column(columns.text, names, place)
             wanted = [name for name in (columns.text, columns.id, columns.title) if name in names]

@@ -2,6 +2,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -132,6 +134,31 @@ def test_parquet_rows(tmp_path: Path) -> None:
     articles, faults = read(path)
     assert articles == [Article("one", "1")]
     assert "a.parquet:2: text is None" in faults[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc, which this system lacks")
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    texts = [f"{number} " + "x" * 5_000 for number in range(24_000)]
+    if kind == "jsonl":
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    else:
+        parquet.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False, row_group_size=10**6)
+    assert path.stat().st_size > 120_000_000
+    code = f"""
+import pyarrow.parquet
+from pathlib import Path
+from newswatch.reading import read_articles
+def peak():
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before = peak()
+print(sum(1 for _ in read_articles([{str(path)!r}])), peak() - before)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows, grown = ended.stdout.split()
+    assert int(rows) == 24_000
+    assert float(grown) < 70
 
 
 def test_corrupt_parquet_is_a_fault(tmp_path: Path) -> None:
