@@ -120,7 +120,7 @@ def main() -> None:
     least, most = sizes[0], sizes[-1]
     result: dict[str, Any] = {
         "machine": machine(),
-        "bundle": read_manifest(options.bundle)["model"]["kind"],
+        "bundle": read_manifest(options.bundle)[2]["model"]["kind"],
         "spark": version("pyspark"),
         "rounds": options.rounds,
         "sizes": sizes,

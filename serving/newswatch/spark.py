@@ -186,10 +186,15 @@ def _spread(spark: "SparkSession", rows: "DataFrame") -> "DataFrame":
 @contextmanager
 def _session(master: str | None) -> Iterator["SparkSession"]:
     """The session there is, or one of our own that ends with the work."""
+    from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    if active := SparkSession.getActiveSession():
-        yield active
+    try:
+        given = SparkSession.active()  # this thread's, or that of the process
+    except PySparkRuntimeError:
+        pass
+    else:
+        yield given
         return
     builder = SparkSession.builder.appName("newswatch").config("spark.ui.showConsoleProgress", err.is_terminal)
     # Its pages would listen to every address.
@@ -200,9 +205,9 @@ def _session(master: str | None) -> Iterator["SparkSession"]:
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
     spark = builder.getOrCreate()
     try:
-        given = spark.sparkContext.getConf()
+        configured = spark.sparkContext.getConf()
         for name, value in SETTINGS.items():
-            if not given.contains(name):
+            if not configured.contains(name):
                 spark.conf.set(name, value)
         yield spark
     finally:

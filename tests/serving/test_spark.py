@@ -60,7 +60,7 @@ class Cluster:
         return self.processes[-1]
 
 
-def wait_for(found: Callable[[], Any], about: object, seconds: float = 120) -> Any:
+def wait_for(found: Callable[[], Any], about: object, seconds: float = 300) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := found():
@@ -230,8 +230,8 @@ def test_stream_killed_in_mid_run_goes_on_exactly_once(
 
     given, out, checkpoint = (tmp_path / name for name in ("in", "out", "checkpoint"))
     given.mkdir()
-    records = small_records[:240]
-    for start in range(0, 240, 10):
+    records = small_records[:160]
+    for start in range(0, 160, 10):
         (given / f"{start:03}.jsonl").write_bytes(b"".join(map(line, records[start : start + 10])) + BAD)
     code = f"""
 from pyspark.sql import SparkSession
@@ -245,11 +245,11 @@ query.awaitTermination()
     log = tmp_path / "log"
     with log.open("wb") as sink:
         job = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=sink, stderr=sink, start_new_session=True)
-    wait_for(lambda: len(list(out.glob("articles/*/_SUCCESS"))) >= 3 or job.poll() is not None, log)
+    wait_for(lambda: len(list(out.glob("articles/*/_SUCCESS"))) >= 2 or job.poll() is not None, log)
     os.killpg(job.pid, signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL, log.read_text()
     before = {row["id"] for row in read_json(out / "articles")}
-    assert 60 <= len(before) < 240
+    assert 40 <= len(before) < 160
 
     options = {"maxFilesPerTrigger": "2"}
     score_stream(spark, str(given), str(out), str(checkpoint), bundle=bundle.folder, options=options).awaitTermination()
@@ -258,13 +258,13 @@ query.awaitTermination()
     for row in rows:
         agree(row, expected[row["id"]])
     assert Counter(Path(row["file"]).name for row in read_json(out / "quarantine")) == {path.name: 3 for path in given.iterdir()}
-    assert len(list(out.glob("articles/*/_SUCCESS"))) == 12
+    assert len(list(out.glob("articles/*/_SUCCESS"))) == 8
 
     (given / "new.jsonl").write_bytes(line(records[0]))
     again = score_stream(spark, str(given), str(out), str(checkpoint), bundle=bundle.folder, options=options, every="1 second")
-    wait_for(lambda: (out / "articles" / "batch=12" / "_SUCCESS").exists(), again.lastProgress)
+    wait_for(lambda: (out / "articles" / "batch=8" / "_SUCCESS").exists(), again.lastProgress)
     again.stop()
-    assert [row["id"] for row in read_json(out / "articles" / "batch=12")] == [records[0].id]
+    assert [row["id"] for row in read_json(out / "articles" / "batch=8")] == [records[0].id]
 
 
 def test_worker_killed_in_mid_job_loses_no_row_and_doubles_none(
@@ -282,7 +282,7 @@ def test_worker_killed_in_mid_job_loses_no_row_and_doubles_none(
     os.killpg(victim.pid, signal.SIGKILL)
     victim.wait()
     assert job.is_alive(), tasks
-    job.join(180)
+    job.join(300)
     (summary,) = ended
     rows = read_json(out / "articles")
     assert Counter(row["id"] for row in rows) == Counter(record.id for record in corpus.records)
