@@ -93,7 +93,7 @@ def run_batch(
         paths: files, folders and globs that every machine sees, or addresses that Spark reads.
         out: a folder that every machine sees.
         bundle: its folder on this machine; default: as for `Bundle.load`.
-        master: address of the Spark master; default: as Spark is configured, else all processors of this machine.
+        master: address of the Spark master; default: the one given to spark-submit, else all processors of this machine.
         kind: jsonl, csv or parquet; default: by the ending.
         output: jsonl or parquet.
 
@@ -199,9 +199,11 @@ def _session(master: str | None) -> Iterator["SparkSession"]:
     builder = SparkSession.builder.appName("newswatch").config("spark.ui.showConsoleProgress", err.is_terminal)
     # Its pages would listen to every address.
     builder = builder.config("spark.ui.enabled", False)
+    if master is None and "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it, and knows the master
+        master = "local[*]"
     if master:
         builder = builder.master(master)
-    if master is None or master.startswith("local"):
+    if master and master.startswith("local"):
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
     spark = builder.getOrCreate()
     try:
@@ -219,6 +221,7 @@ def _explained() -> Iterator[None]:
     """Turn what Spark raises into errors of ours that say what to do."""
     try:
         import pyarrow  # noqa: F401
+        import pyspark  # noqa: F401
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
     except ImportError as error:

@@ -332,3 +332,12 @@ def test_missing_java_is_said(bundle: Bundle, tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "Install Java 17" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_missing_pyspark_names_the_install_line(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "A denial."}\n')
+    arguments = ["batch", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--bundle", str(bundle.folder), "--engine", "spark"]
+    code = f"import sys; sys.modules['pyspark'] = None; sys.argv[1:] = {arguments!r}; from newswatch.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "pip install 'newswatch[spark]'" in ended.stderr
