@@ -15,7 +15,20 @@ from newswatch.scorer import Article
 from newswatch.stream import MAX_ROW, PACKED, check_line, open_stream, printable, read_lines, read_whole
 from newswatch_labels.errors import InputError, MissingExtraError
 
-__all__ = ["FORMATS", "Columns", "Fault", "Placed", "Row", "check_kind", "list_files", "read_articles", "read_file", "read_page"]
+__all__ = [
+    "FORMATS",
+    "Columns",
+    "Fault",
+    "Placed",
+    "Row",
+    "check_kind",
+    "file_kind",
+    "list_files",
+    "read_articles",
+    "read_file",
+    "read_line",
+    "read_page",
+]
 
 FORMATS = {
     ".txt": "text",
@@ -60,7 +73,7 @@ def list_files(path: Path) -> list[Path]:
     """A file itself; of a folder every file of a known kind below it, by name."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file() and _kind(file) is not None)
+    return sorted(file for file in path.rglob("*") if file.is_file() and file_kind(file) is not None)
 
 
 def read_file(file: Path, columns: Columns, kind: str | None = None) -> Iterator[Placed]:
@@ -87,13 +100,14 @@ def _guarded(place: str, read: Callable[[], Iterator[Placed]]) -> Iterator[Place
         yield Fault(place, InputError(f"{place}: {error}", "a whole, readable file", "Copy the file again.")), 0
 
 
-def _kind(file: Path) -> str | None:
+def file_kind(file: Path) -> str | None:
+    """The kind of a file by its ending, packed or not; None if the ending is not known."""
     name = file.with_suffix("") if file.suffix in PACKED else file
     return FORMATS.get(name.suffix.lower())
 
 
 def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Placed]:
-    kind = kind or _kind(file) or "text"
+    kind = kind or file_kind(file) or "text"
     if kind == "parquet":
         yield from _read_parquet(file, columns)
         return
@@ -163,22 +177,30 @@ def read_page(content: bytes, name: str) -> Article:
 
 def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
     for number, line in enumerate(read_lines(stream), 1):
-        if not line.strip():
-            continue
-        place = f"{name}:{number}"
+        if line.strip():
+            yield read_line(line, columns, f"{name}:{number}", number)
+
+
+def read_line(line: bytes, columns: Columns, place: str, number: int | None) -> Row:
+    """The article in a line of JSONL, or its fault.
+
+    Args:
+        place: file and line, for messages, and the id of an article that has none.
+        number: of the line, from 1, where it is known.
+    """
+    try:
+        check_line(line, place)
+        text = _decode(line, place)
         try:
-            check_line(line, place)
-            text = _decode(line, place)
-            try:
-                row = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{place}: {error}", "one whole JSON object a line", "Mend or remove the line.") from error
-            if not isinstance(row, dict):
-                raise InputError(f"{place}: {type(row).__name__}", "a JSON object", "Mend or remove the line.")
-            yield read_article(row, columns, place)
-        except InputError as error:
-            content = line[: 4 * MAX_CONTENT].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
-            yield Fault(place, error, number, content[:MAX_CONTENT])
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{place}: {error}", "one whole JSON object a line", "Mend or remove the line.") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{place}: {type(row).__name__}", "a JSON object", "Mend or remove the line.")
+        return read_article(row, columns, place)
+    except InputError as error:
+        content = line[: 4 * MAX_CONTENT].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+        return Fault(place, error, number, content[:MAX_CONTENT])
 
 
 def _read_csv(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:

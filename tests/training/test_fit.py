@@ -40,15 +40,16 @@ def test_run_holds_parameters_metrics_data_plots_and_bundle(client: MlflowClient
     plots = {artifact.path for artifact in client.list_artifacts(run.info.run_id, "plots")}
     assert plots == {"plots/precision_recall.png", "plots/reliability.png", "plots/tags.png"}
     names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-    assert names == {"plots", "worst_errors.json", "bundle"}
+    assert names == {"plots", "worst_errors.json"}
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    assert (model.source_run_id, str(model.status), model.tags["bundle"]) == (run.info.run_id, "READY", bundle.label)
 
 
-def test_registered_champion_is_the_published_bundle(client: MlflowClient, store: Path, bundle: Bundle, tmp_path: Path) -> None:
+def test_registered_champion_is_the_published_bundle(client: MlflowClient, store: Path, bundle: Bundle) -> None:
     version = client.get_model_version_by_alias(REGISTERED_MODEL, "champion")
     assert version.run_id == bundle.manifest["mlflow"]["run_id"]
     assert version.tags == {"bundle": bundle.label, "sha256": bundle.sha256}
-    fetched = client.download_artifacts(version.run_id, "bundle", str(tmp_path))
-    assert Bundle.load(fetched).sha256 == bundle.sha256
+    assert client.get_logged_model(version.source.removeprefix("models:/")).source_run_id == version.run_id
     assert (store / "champion").resolve() == bundle.folder.resolve()
 
 

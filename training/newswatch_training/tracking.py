@@ -1,6 +1,7 @@
 """Tracking: every run in MLflow, in the local store unless MLFLOW_TRACKING_URI names another."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def local_uri(store: Path = STORE) -> str:
@@ -82,22 +84,29 @@ class Run:
         self.client.log_table(self.id, columns, f"{name}.json")
 
     def register(self, bundle: Bundle, alias: str | None) -> str:
-        """Log the bundle as an artifact and register it as a version of the model; `alias` points to it if given.
+        """Log the bundle as a pyfunc model and register it as a version of the model; `alias` points to it if given.
 
         Returns:
             The version's number.
         """
         from mlflow.exceptions import MlflowException
 
-        self.client.log_artifacts(self.id, str(bundle.folder), "bundle")
+        from newswatch.flavour import save_flavour
+
+        tags = {"bundle": bundle.label, "sha256": bundle.sha256}
+        experiment = self.client.get_run(self.id).info.experiment_id
+        model = self.client.create_logged_model(experiment, REGISTERED_MODEL, self.id, tags, model_type=bundle.model.kind)
+        with tempfile.TemporaryDirectory() as folder:
+            save_flavour(bundle, Path(folder, "model"))
+            self.client.log_model_artifacts(model.model_id, str(Path(folder, "model")))
+        self.client.finalize_logged_model(model.model_id, "READY")
         try:
             self.client.create_registered_model(REGISTERED_MODEL, description="Tags security news and shows the sentences that say so.")
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        source = f"{self.client.get_run(self.id).info.artifact_uri}/bundle"
-        tags = {"bundle": bundle.label, "sha256": bundle.sha256}
-        version = self.client.create_model_version(REGISTERED_MODEL, source, self.id, tags=tags)
+        source = f"models:/{model.model_id}"
+        version = self.client.create_model_version(REGISTERED_MODEL, source, self.id, tags=tags, model_id=model.model_id)
         if alias:
             self.client.set_registered_model_alias(REGISTERED_MODEL, alias, version.version)
         return str(version.version)
