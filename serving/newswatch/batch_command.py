@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +55,9 @@ def batch(
     if engine is Engine.spark:
         if dedupe or workers:
             raise InputError("--dedupe or --workers with --engine spark", "neither", "Leave them out, or use --engine local.")
-        summary = import_module("newswatch.spark").run_batch(
+        from newswatch.spark import run_batch as run_on_spark
+
+        summary = run_on_spark(
             paths, folder, bundle=bundle, master=master, columns=columns, kind=kind, output=output, evidence=evidence, cascade=cascade
         )
     else:
