@@ -16,6 +16,7 @@ from newswatch.linear import LinearModel, Weights
 from newswatch.ngrams import char_ngrams, tokens, word_ngrams
 from newswatch.text import Document
 from newswatch_training.examples import BoolArray, Examples
+from newswatch_training.ranges import check_ranges
 
 Matrix = Any  # a scipy.sparse.csr_matrix
 
@@ -37,6 +38,9 @@ class LinearSettings:
     mix: float = 0.5
     min_word_df: int = 3
     min_char_df: int = 8
+
+    def __post_init__(self) -> None:
+        check_ranges(self, positive=("article_c", "sentence_c"), shares=("mix",), least_one=("min_word_df", "min_char_df"))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STORE = Path("mlruns")
 EXPERIMENT = "newswatch"
 REGISTERED_MODEL = "newswatch"
+RETRAINING = "retraining"  # tag of the runs of which one is open at a time
 PAGE = {"mlflow.experimentKind": "custom_model_development"}  # which of its pages MLflow opens with
 
 # Read by mlflow when it is imported or makes a request: no telemetry, and a dead server costs seconds, not minutes.
@@ -81,8 +82,13 @@ class Run:
         columns = {key: [row[key] for row in rows] for key in WorstError.__dataclass_fields__}
         self.client.log_table(self.id, columns, f"{name}.json")
 
-    def register(self, bundle: Bundle, alias: str | None) -> str:
-        """Log the bundle as an artifact and register it as a version of the model; `alias` points to it if given.
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags, which the page of MLflow shows and filters by."""
+        for name, value in tags.items():
+            self.client.set_tag(self.id, name, value)
+
+    def register(self, bundle: Bundle) -> str:
+        """Log the bundle as an artifact and register it as a version of the model.
 
         Returns:
             The version's number.
@@ -98,9 +104,56 @@ class Run:
         source = f"{self.client.get_run(self.id).info.artifact_uri}/bundle"
         tags = {"bundle": bundle.label, "sha256": bundle.sha256}
         version = self.client.create_model_version(REGISTERED_MODEL, source, self.id, tags=tags)
-        if alias:
-            self.client.set_registered_model_alias(REGISTERED_MODEL, alias, version.version)
         return str(version.version)
+
+
+def point_alias(bundle: Bundle, alias: str) -> None:
+    """Point an alias of the registered model at the bundle's version, in the store that holds its run.
+
+    The link in the store decides what serves; a registry that does not answer, or does not know the bundle, is named and waits.
+    """
+    with _registry(bundle, alias) as client:
+        versions = client.search_model_versions(f"name='{REGISTERED_MODEL}' and tags.sha256='{bundle.sha256}'")
+        if versions:
+            client.set_registered_model_alias(REGISTERED_MODEL, alias, versions[0].version)
+
+
+def drop_alias(bundle: Bundle, alias: str) -> None:
+    """Remove an alias of the registered model, in the store that holds the bundle's run."""
+    with _registry(bundle, alias) as client:
+        client.delete_registered_model_alias(REGISTERED_MODEL, alias)
+
+
+@contextmanager
+def _registry(bundle: Bundle, alias: str) -> Iterator["MlflowClient"]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    uri = bundle.manifest.get("mlflow", {}).get("tracking_uri")
+    try:
+        yield MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        err.print(f"alias {alias} in {uri} stays where it was: {reason:.120}", style="yellow", markup=False, soft_wrap=True)
+
+
+def end_left_runs(store: Path = STORE) -> int:
+    """End as KILLED the retrainings that never ended in the local store; to be called while no other can run.
+
+    Returns:
+        How many there were.
+    """
+    from mlflow import MlflowClient
+
+    if not (store / "mlflow.db").exists():
+        return 0
+    client = MlflowClient(tracking_uri=local_uri(store))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    asked = f"attributes.status = 'RUNNING' and tags.{RETRAINING} = 'yes'"
+    left = client.search_runs([experiment.experiment_id], asked) if experiment else []
+    for run in left:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return len(left)
 
 
 @contextmanager
