@@ -1,4 +1,4 @@
-"""`newswatch-train`: fit, evaluate, benchmark and retrain models."""
+"""`newswatch-train`: fit, tune, evaluate, benchmark and retrain models."""
 
 import json
 from dataclasses import asdict, replace
@@ -16,6 +16,7 @@ from newswatch_training.champion_commands import history, promote, rollback
 from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, Precision
 from newswatch_training.model_kind import ModelKind
 from newswatch_training.retrain_command import retrain
+from newswatch_training.tune_command import tune
 
 app = new_app("Train, evaluate, benchmark and retrain models.")
 
@@ -192,7 +193,7 @@ def _print_metrics(metrics: dict[str, float], parts: tuple[str, ...], names: tup
         out.print(table(f"Tags, {title}", ("tag", "articles", *PER_TAG), tags))
 
 
-for command in (retrain, promote, rollback, history):
+for command in (retrain, promote, rollback, history, tune):
     app.command()(command)
 
 

@@ -134,9 +134,14 @@ class LinearFitter:
 
     kind = "linear"
 
-    def __init__(self, examples: Examples, settings: LinearSettings) -> None:
+    def __init__(self, examples: Examples, settings: LinearSettings, counts: Counts | None = None) -> None:
+        """Take examples and settings.
+
+        Args:
+            counts: of the examples, by settings that leave out no n-gram that these take in; default: counted here.
+        """
         self.examples, self.settings = examples, settings
-        self._counts = count_ngrams(examples.documents, settings)
+        self._counts = counts or count_ngrams(examples.documents, settings)
 
     def fit(self, rows: NDArray[np.int64]) -> LinearModel:
         """Fit on the examples at `rows`."""

@@ -87,6 +87,14 @@ class Run:
         for name, value in tags.items():
             self.client.set_tag(self.id, name, value)
 
+    @contextmanager
+    def child(self, name: str) -> Iterator["Run"]:
+        """Open a run that the page of MLflow shows below this one."""
+        parent = self.client.get_run(self.id).info
+        made = self.client.create_run(parent.experiment_id, run_name=name, tags={"mlflow.parentRunId": self.id})
+        with _ending(Run(made.info.run_id, self.uri, self.client)) as run:
+            yield run
+
     def register(self, bundle: Bundle) -> str:
         """Log the bundle as an artifact and register it as a version of the model.
 
@@ -177,10 +185,22 @@ def open_run(name: str, store: Path = STORE) -> Iterator[Run]:
             soft_wrap=True,
         )
         run = _start(local_uri(store), name, store)
+    with _ending(run):
+        yield run
+
+
+@contextmanager
+def _ending(run: Run) -> Iterator[Run]:
+    """End a run FINISHED, or FAILED if the block raises; what the block raised is what is told, even if the server is gone."""
+    from mlflow.exceptions import MlflowException
+
     try:
         yield run
-    except BaseException:
-        run.client.set_terminated(run.id, "FAILED")
+    except BaseException as error:
+        try:
+            run.client.set_terminated(run.id, "FAILED")
+        except MlflowException as second:
+            error.add_note(f"run {run.id} could not be ended: {str(second).splitlines()[0]:.120}")
         raise
     run.client.set_terminated(run.id, "FINISHED")
 
