@@ -29,6 +29,9 @@ def retrain(
     seed: Annotated[int, typer.Option(help="Seed of the split into folds and of the encoder's training.")] = 0,
     floor: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least macro F1 of any champion.")] = 0.6,
     margin: Annotated[float, typer.Option(min=0.0, max=1.0, help="By how much macro F1 may lie below the champion's.")] = 0.0,
+    ece: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Highest expected calibration error, unless the champion's is higher still.")
+    ] = 0.03,
     by: Annotated[str | None, typer.Option(help="Who retrains, for the audit; default: user@host.")] = None,
     store: Annotated[Path, typer.Option(help="Folder of the local MLflow store, the bundles and the champion.")] = Path("mlruns"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -38,6 +41,7 @@ def retrain(
     Exit status 0: promoted; 4: the champion stays, and the challenger lies in mlruns/challenger; 1: failure, nothing has changed.
     """
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     from newswatch_training.additions import read_additions
     from newswatch_training.encoder_settings import EncoderSettings
@@ -59,8 +63,8 @@ def retrain(
         asked = apply_settings(settings, asked)
     fit = FitSettings(folds=folds, seed=seed, store=store)
     try:
-        result = run_retraining(found, [added], str(corpus), tags, asked, fit, Limits(floor=floor, margin=margin), by)
-    except (OSError, MlflowException) as error:
+        result = run_retraining(found, [added], str(corpus), tags, asked, fit, Limits(floor=floor, margin=margin, ece=ece), by)
+    except (OSError, MlflowException, SQLAlchemyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"the retraining ended in {type(error).__name__}: {reason:.200}",
