@@ -7,6 +7,7 @@ import pytest
 
 from newswatch import Bundle
 from newswatch.decision import Decision
+from newswatch.model import Logits
 from newswatch_labels import Record, Scheme
 from newswatch_labels.folds import group_records
 from newswatch_training.comparison import Comparison, Difference, compare
@@ -37,7 +38,7 @@ class Bench:
         rows = np.arange(len(examples.records))
         halves = rows[::2], rows[1::2]
         fitter = LinearFitter(examples, LinearSettings())
-        held = {}
+        held: dict[int, Logits] = {}
         for own, other in (halves, halves[::-1]):
             held.update(zip(other.tolist(), fitter.fit(own).logits([examples.documents[row] for row in other]), strict=True))
         decision = fit_decision([held[row] for row in rows.tolist()], examples)
@@ -173,4 +174,4 @@ def test_bootstrap_of_copies_is_as_unsure_as_of_their_originals(bench: Bench) ->
 def test_bundle_names_the_records_it_was_trained_on(bundle: Bundle, small_records: list[Record]) -> None:
     from newswatch_training.export import read_trained_on
 
-    assert read_trained_on(bundle) == {record.fingerprint for record in small_records}
+    assert read_trained_on(bundle) == frozenset(record.fingerprint for record in small_records)
