@@ -14,6 +14,7 @@ from newswatch_labels.corpus import to_dataset
 from newswatch_labels.record import Record
 from newswatch_labels.terminal import err
 from newswatch_training.errors import WorstError
+from newswatch_training.lock import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -205,6 +206,21 @@ def _ending(run: Run) -> Iterator[Run]:
     run.client.set_terminated(run.id, "FINISHED")
 
 
+def _make_database(store: Path) -> None:
+    """Make the local store's database whole before it gets its name: MLflow cannot go on with one whose making was cut off."""
+    from mlflow import MlflowClient
+
+    with locked(store / ".mlflow.lock", wait=True):
+        if (store / "mlflow.db").exists():
+            return
+        partial = store.resolve() / f".mlflow.db.{os.getpid()}"
+        try:
+            MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments(max_results=1)
+            partial.replace(store / "mlflow.db")
+        finally:
+            partial.unlink(missing_ok=True)
+
+
 def _start(uri: str, name: str, store: Path) -> Run:
     import logging
 
@@ -215,7 +231,7 @@ def _start(uri: str, name: str, store: Path) -> Run:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     local = uri == local_uri(store)
     if local:
-        store.mkdir(parents=True, exist_ok=True)
+        _make_database(store)
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
