@@ -29,7 +29,7 @@ def check_corpus(corpus: Corpus) -> CheckReport:
     """Check rows, contrast pairs, shared wording, and that five folds keep every event and pair whole."""
     records = corpus.records
     faults = [str(fault) for fault in corpus.faults]
-    faults += _contrast_faults(records)
+    faults += [f"{identity}: {fault}" for identity, fault in contrast_faults(records)]
     groups = group_records(records)
     if len(set(groups)) >= FOLDS:
         faults += _fold_faults(records, groups)
@@ -38,7 +38,8 @@ def check_corpus(corpus: Corpus) -> CheckReport:
     return CheckReport(tuple(faults), tuple(duplicates), tuple(shared_runs(records)))
 
 
-def _contrast_faults(records: Sequence[Record]) -> list[str]:
+def contrast_faults(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Ids of the records whose contrast is missing, does not name them back or does not differ, each with the fault."""
     by_id = {record.id: record for record in records}
     faults = []
     for record in records:
@@ -46,11 +47,11 @@ def _contrast_faults(records: Sequence[Record]) -> list[str]:
             continue
         other = by_id.get(record.contrast)
         if other is None:
-            faults.append(f"{record.id}: its contrast {record.contrast!r} is not in the corpus")
+            faults.append((record.id, f"its contrast {record.contrast!r} is not in the corpus"))
         elif other.contrast != record.id:
-            faults.append(f"{record.id}: its contrast {other.id} does not name it back")
+            faults.append((record.id, f"its contrast {other.id} does not name it back"))
         elif set(other.labels) == set(record.labels):
-            faults.append(f"{record.id}: its contrast {other.id} carries the same tags")
+            faults.append((record.id, f"its contrast {other.id} carries the same tags"))
     return faults
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,14 @@ def write_corpus(records: Iterable[Record], path: Path) -> None:
 
 
 def write_whole(content: str, path: Path) -> None:
-    """Write `content` as UTF-8, its line breaks as they are, under a temporary name first."""
+    """Write `content` as UTF-8, its line breaks as they are, to the disk itself, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(content, encoding="utf-8", newline="")
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ def group_records(records: Sequence[Record]) -> list[int]:
     events: dict[str, int] = {}
     for number, record in enumerate(records):
         if record.event:
-            join(events.setdefault(_place_and_month(record.event), number), number)
+            join(events.setdefault(place_and_month(record.event), number), number)
         if record.contrast in position:
             join(position[record.contrast], number)
     for pair in near_duplicates(records):
@@ -110,7 +110,8 @@ def split_by_time(records: Sequence[Record], test_share: float = 0.2, groups: Se
     return [int(group in test) for group in groups]
 
 
-def _place_and_month(event: str) -> str:
+def place_and_month(event: str) -> str:
+    """The part of an event's key that records of one group share; the whole key where it is of another make."""
     found = _EVENT.match(event)
     return found[0] if found else event
 

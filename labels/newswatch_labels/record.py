@@ -1,5 +1,6 @@
 """The record: one labelled article with the sentences that carry its tags."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -51,6 +52,11 @@ class Record:
     def words(self) -> int:
         """Number of white-space separated words in the text."""
         return len(self.text.split())
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of title and text, 32 hex digits: the same article under another id or with other labels has the same."""
+        return hashlib.sha256(f"{self.title}\n{self.text}".encode()).hexdigest()[:32]
 
     @property
     def year(self) -> int | None:

@@ -22,9 +22,9 @@ from newswatch_training.backbone import find_backbone
 from newswatch_training.batches import Batch, Prepared, Row
 from newswatch_training.encoder import EncoderTraining, pool_articles
 from newswatch_training.encoder_fitter import CHECKPOINT, EncoderFitter, Watch
-from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, ParityError
 from newswatch_training.examples import Examples
-from newswatch_training.graph import Parity, ParityError, check_parity, export_encoder, measure_parity
+from newswatch_training.graph import Parity, check_parity, export_encoder, measure_parity
 from newswatch_training.hardware import Hardware
 
 EXACT = Hardware(torch.device("cpu"), torch.float32)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from newswatch_training.ranges import check_ranges
+
 # Spellings of one name, as outlets vary them. Matching keeps to whole words; a variant is drawn a name and article.
 SPELLINGS = (
     ("ISIS", "ISIL", "Daesh", "IS", "the Islamic State"),
@@ -82,6 +84,9 @@ class Augmentation:
     reorder: float = 0.0
     untitled: float = 0.0
     respell: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, shares=("furniture", "strangers", "drop", "reorder", "untitled", "respell"))
 
     def apply(self, passages: Sequence[Passage], others: "Strangers", rng: random.Random) -> list[Passage]:
         """A changed copy of an article; its labels stay true."""

@@ -1,8 +1,7 @@
-"""`newswatch-train`: fit, evaluate and benchmark models."""
+"""`newswatch-train`: fit, tune, evaluate, benchmark and retrain models."""
 
 import json
 from dataclasses import asdict, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +12,13 @@ from newswatch_labels.corpus import read_corpus
 from newswatch_labels.errors import InputError
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
+from newswatch_training.champion_commands import history, promote, rollback
 from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, Precision
+from newswatch_training.model_kind import ModelKind
+from newswatch_training.retrain_command import retrain
+from newswatch_training.tune_command import tune
 
-app = new_app("Train, evaluate and benchmark models.")
+app = new_app("Train, evaluate, benchmark and retrain models.")
 
 CORPUS = Path("labels/corpus")
 OVERALL = (
@@ -24,14 +27,6 @@ OVERALL = (
     "contrast_both_right", "review_share", "review_pairs", "review_missed",
 )  # fmt: skip
 PER_TAG = ("precision", "recall", "f1", "average_precision")
-
-
-class ModelKind(StrEnum):
-    """Models that `fit` trains."""
-
-    LINEAR = "linear"
-    ENCODER = "encoder"
-    ENSEMBLE = "ensemble"
 
 
 @app.command()
@@ -55,6 +50,10 @@ def fit(
         int, typer.Option(min=0, help="Encoder: stop after so many epochs without a better macro F1 on a tenth kept apart; 0: never.")
     ] = 0,
     precision: Annotated[Precision, typer.Option(help="Encoder: of the graph that serves.")] = Precision.INT8,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option("--settings", help="Settings of the models as JSON, such as tune writes; they win over the options."),
+    ] = None,
     store: Annotated[Path, typer.Option(help="Folder of the local MLflow store, the bundles and the champion.")] = Path("mlruns"),
     promote: Annotated[bool, typer.Option(help="Make the new bundle the champion.")] = True,
     if_changed: Annotated[bool, typer.Option("--if-changed", help="Do nothing if the champion was trained on this corpus.")] = False,
@@ -65,6 +64,7 @@ def fit(
     """
     from newswatch_training.fit import FitSettings, ModelSettings, is_current, run_fit
     from newswatch_training.linear import LinearSettings
+    from newswatch_training.settings_file import apply_settings
 
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
@@ -75,6 +75,8 @@ def fit(
         encoder=None if model is ModelKind.LINEAR else encoder,
         patience=patience,
     )
+    if settings_file:
+        settings = apply_settings(settings_file, settings)
     if if_changed and is_current(found, tags, settings, store):
         out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
         return
@@ -189,6 +191,10 @@ def _print_metrics(metrics: dict[str, float], parts: tuple[str, ...], names: tup
             if f"{prefix}support.{name}" in metrics
         ]
         out.print(table(f"Tags, {title}", ("tag", "articles", *PER_TAG), tags))
+
+
+for command in (retrain, promote, rollback, history, tune):
+    app.command()(command)
 
 
 def main() -> None:

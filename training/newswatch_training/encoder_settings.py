@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from newswatch_labels.errors import InputError, NewswatchError
+from newswatch_training.ranges import check_ranges
+
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
+
+
+class ParityError(NewswatchError):
+    """The graph that would serve does not say what the trained model says."""
 
 
 class Precision(StrEnum):
@@ -47,3 +54,13 @@ class EncoderSettings:
     dropout: float = 0.1
     precision: str = "int8"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            positive=("rate", "head_rate", "temperature"),
+            shares=("layer_decay", "warmup", "weight_decay", "dropout"),
+            least_one=("window", "epochs", "batch_tokens"),
+        )
+        if self.precision not in list(Precision):
+            raise InputError(f"precision is {self.precision!r}", " or ".join(Precision), "Mend the setting.")

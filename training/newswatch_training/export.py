@@ -16,6 +16,7 @@ from newswatch.text import MAX_SENTENCE_CHARS
 from newswatch_training.examples import Examples
 
 GOLDEN_ROWS = 8
+TRAINED_ON = "trained_on.txt"  # fingerprints of the training records, one a line
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def write_bundle(folder: Path, model: Model, decision: Decision, examples: Examp
         settings = {"kind": model.kind, **model.save(partial)}
         (partial / CARD).write_text(card, encoding="utf-8")
         _write_golden(partial / GOLDEN, model, decision, examples)
+        seen = sorted({record.fingerprint for record in examples.records})
+        (partial / TRAINED_ON).write_text("\n".join(seen) + "\n", encoding="utf-8")
         manifest = {
             "format": FORMAT,
             "name": origin.name,
@@ -89,6 +92,37 @@ def _write_golden(path: Path, model: Model, decision: Decision, examples: Exampl
         title = record.title or None
         lines.append(json.dumps({"id": record.id, "title": title, "text": record.text, "scores": scores}, ensure_ascii=False))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_trained_on(bundle: Bundle) -> frozenset[str] | None:
+    """Fingerprints of the records that the bundle was trained on; None if it does not say."""
+    if TRAINED_ON not in bundle.manifest["files"]:
+        return None
+    return frozenset((bundle.folder / TRAINED_ON).read_text(encoding="utf-8").split())
+
+
+def sweep(folder: Path) -> list[str]:
+    """Remove what processes that are no more left half written in `folder`: `.<name>.<process>`; returns the names."""
+    left = []
+    for path in folder.glob(".*.*"):
+        process = path.suffix[1:]
+        if process.isdecimal() and not _lives(int(process)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            left.append(path.name)
+    return left
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and is another user's
+        return True
+    return True
 
 
 def publish(bundle: Bundle, champion: Path) -> None:

@@ -21,11 +21,12 @@ from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
 from newswatch_training.augmentation import USUAL, Augmentation
 from newswatch_training.card import write_card
+from newswatch_training.champion import promote
 from newswatch_training.cross_validation import CrossValidation, Fitter, hold_out, judge, others, past_rows, split_folds, validate_on_newest
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.errors import worst_errors
 from newswatch_training.examples import Examples
-from newswatch_training.export import Provenance, publish, write_bundle
+from newswatch_training.export import Provenance, write_bundle
 from newswatch_training.linear import LinearFitter, LinearSettings
 from newswatch_training.metrics import measure
 from newswatch_training.plots import plot_precision_recall, plot_reliability, plot_tags
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from newswatch_training.encoder_fitter import EncoderFitter
 
 NAME = "newswatch"
-ALIAS = "champion"
 CHECKPOINTS = "checkpoints"
 OTHER_STEPS = 5  # of run_fit, beside the fits
 
@@ -111,64 +111,84 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: ModelSettings, s
     """
     if not corpus.records:
         raise RecordError(f"no readable record in {source}", "labelled records", "See the rows left out, above.")
-    asked = {"model": model.kind, "folds": settings.folds, **model.to_dict(), "seed": settings.seed}
+    name = f"{model.kind}-{corpus.sha256[:8]}"
+    with open_run(name, settings.store) as run, show_steps(count_steps(model, settings)) as advance:
+        result = fit_bundle(run, advance, corpus, {"source": source}, scheme, model, settings)
+    if settings.promote:
+        promote(result.bundle, settings.store, "fit; it promotes without gates")
+    return result
+
+
+def count_steps(model: ModelSettings, settings: FitSettings) -> int:
+    """Steps that `fit_bundle` tells of."""
     members = (model.linear is not None) + (model.encoder is not None)
-    total = members * (settings.folds + 1 + settings.newest) + OTHER_STEPS
-    with open_run(f"{model.kind}-{corpus.sha256[:8]}", settings.store) as run, show_steps(total) as advance:
-        run.log_settings({**asked, "records": len(corpus.records), "rows_left_out": len(corpus.faults)})
-        started = time.perf_counter()
-        advance("reading sentences and counting n-grams")
-        examples = Examples.prepare(corpus.records, scheme)
-        fitters = _make_fitters(examples, model, settings, run, advance)
-        groups = group_records(examples.records)
-        folds = split_folds(examples, groups, settings.folds, settings.seed)
-        if model.encoder:
-            encoder = cast("EncoderFitter", fitters["encoder"])
-            advance("encoder: all fits, side by side where there are cores")
-            encoder.train_side_by_side(_all_rows(examples, groups, folds, settings.newest), settings.jobs)
-        held_out = {kind: hold_out(fitter, examples, folds, advance) for kind, fitter in fitters.items()}
-        validation = judge(held_out, examples, folds)
-        newest = None
-        if settings.newest:
-            advance("the past, for the newest fifth")
-            newest = validate_on_newest(fitters, examples, groups, held_out)
-        final = _fit_final(fitters, examples, validation, advance)
-        seconds = time.perf_counter() - started
+    return members * (settings.folds + 1 + settings.newest) + OTHER_STEPS
 
-        advance("metrics")
-        metrics = {f"cv.{name}": value for name, value in measure(validation.outcome).items()}
-        if newest is not None:
-            metrics |= {f"time.{name}": value for name, value in measure(newest).items()}
-        if validation.cascaded is not None:
-            metrics |= {f"cascade.{name}": value for name, value in measure(validation.cascaded).items()}
-            metrics["cascade.share"] = validation.cascade_share
-        now = datetime.now(UTC)
-        version = f"{now:%Y%m%dT%H%M%S}-{run.id[:6]}"
-        origin = Provenance(
-            name=NAME,
-            version=version,
-            corpus={"source": source, "sha256": corpus.sha256, "records": len(corpus.records)},
-            settings=asked,
-            metrics={name.removeprefix("cv."): value for name, value in metrics.items() if name.startswith("cv.")},
-            mlflow={"run_id": run.id, "tracking_uri": run.uri},
-        )
-        card = write_card(f"{NAME}@{version}", final.kind, scheme, take_census(corpus.records, scheme), metrics, origin.corpus)
-        advance("writing and proving the bundle")
-        folder = settings.store / "bundles" / version
-        bundle = write_bundle(folder, final, validation.decision, examples, origin, card)
 
-        advance("tracking")
-        run.log_metrics({**metrics, "fit_seconds": seconds})
-        run.log_corpus(list(corpus.records), corpus.sha256, Path(source).name)
-        run.log_figure(plot_precision_recall(validation.outcome), "precision_recall")
-        run.log_figure(plot_reliability(validation.outcome), "reliability")
-        run.log_figure(plot_tags(validation.outcome, measure(validation.outcome)), "tags")
-        run.log_errors(worst_errors(validation.outcome), "worst_errors")
-        run.register(bundle, ALIAS if settings.promote else None)
-        if settings.promote:
-            publish(bundle, settings.store / "champion")
-        if model.encoder:
-            cast("EncoderFitter", fitters["encoder"]).forget()
+def fit_bundle(
+    run: Run, advance: Steps, corpus: Corpus, origin: Mapping[str, Any], scheme: Scheme, model: ModelSettings, settings: FitSettings
+) -> FitResult:
+    """Train, evaluate, export, track and register, and promote nothing.
+
+    Args:
+        origin: what the bundle says of its corpus beside hash and number of records; the `source` at least.
+
+    Raises:
+        RecordError: there are fewer events than folds.
+        ParityError: the encoder's graph does not say what the trained encoder says.
+    """
+    asked = {"model": model.kind, "folds": settings.folds, **model.to_dict(), "seed": settings.seed}
+    run.log_settings({**asked, "records": len(corpus.records), "rows_left_out": len(corpus.faults)})
+    started = time.perf_counter()
+    advance("reading sentences and counting n-grams")
+    examples = Examples.prepare(corpus.records, scheme)
+    fitters = _make_fitters(examples, model, settings, run, advance)
+    groups = group_records(examples.records)
+    folds = split_folds(examples, groups, settings.folds, settings.seed)
+    if model.encoder:
+        encoder = cast("EncoderFitter", fitters["encoder"])
+        advance("encoder: all fits, side by side where there are cores")
+        encoder.train_side_by_side(_all_rows(examples, groups, folds, settings.newest), settings.jobs)
+    held_out = {kind: hold_out(fitter, examples, folds, advance) for kind, fitter in fitters.items()}
+    validation = judge(held_out, examples, folds)
+    newest = None
+    if settings.newest:
+        advance("the past, for the newest fifth")
+        newest = validate_on_newest(fitters, examples, groups, held_out)
+    final = _fit_final(fitters, examples, validation, advance)
+    seconds = time.perf_counter() - started
+
+    advance("metrics")
+    metrics = {f"cv.{name}": value for name, value in measure(validation.outcome).items()}
+    if newest is not None:
+        metrics |= {f"time.{name}": value for name, value in measure(newest).items()}
+    if validation.cascaded is not None:
+        metrics |= {f"cascade.{name}": value for name, value in measure(validation.cascaded).items()}
+        metrics["cascade.share"] = validation.cascade_share
+    now = datetime.now(UTC)
+    version = f"{now:%Y%m%dT%H%M%S}-{run.id[:6]}"
+    provenance = Provenance(
+        name=NAME,
+        version=version,
+        corpus={**origin, "sha256": corpus.sha256, "records": len(corpus.records)},
+        settings=asked,
+        metrics={name.removeprefix("cv."): value for name, value in metrics.items() if name.startswith("cv.")},
+        mlflow={"run_id": run.id, "tracking_uri": run.uri},
+    )
+    card = write_card(f"{NAME}@{version}", final.kind, scheme, take_census(corpus.records, scheme), metrics, provenance.corpus)
+    advance("writing and proving the bundle")
+    bundle = write_bundle(settings.store / "bundles" / version, final, validation.decision, examples, provenance, card)
+
+    advance("tracking")
+    run.log_metrics({**metrics, "fit_seconds": seconds})
+    run.log_corpus(list(corpus.records), corpus.sha256, Path(origin["source"]).name)
+    run.log_figure(plot_precision_recall(validation.outcome), "precision_recall")
+    run.log_figure(plot_reliability(validation.outcome), "reliability")
+    run.log_figure(plot_tags(validation.outcome, measure(validation.outcome)), "tags")
+    run.log_errors(worst_errors(validation.outcome), "worst_errors")
+    run.register(bundle)
+    if model.encoder:
+        cast("EncoderFitter", fitters["encoder"]).forget()
     return FitResult(bundle, metrics, run.id, run.uri, seconds)
 
 
@@ -214,4 +234,5 @@ def is_current(corpus: Corpus, scheme: Scheme, model: ModelSettings, store: Path
         return False
     manifest, asked = champion.manifest, model.to_dict()
     trained = {name: manifest["settings"].get(name) for name in asked}
-    return bool(manifest["corpus"]["sha256"] == corpus.sha256 and trained == asked and champion.scheme == scheme)
+    hashes = {manifest["corpus"]["sha256"], manifest["corpus"].get("whole")}  # a retraining holds a part of the corpus back
+    return bool(corpus.sha256 in hashes and trained == asked and champion.scheme == scheme)

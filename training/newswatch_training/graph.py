@@ -14,17 +14,13 @@ from torch import Tensor, nn
 from newswatch.decision import probability
 from newswatch.encoder import GRAPH, TOKENIZER, EncoderModel
 from newswatch.model import Logits
-from newswatch_labels.errors import NewswatchError
 from newswatch_training.encoder import EncoderTraining
+from newswatch_training.encoder_settings import ParityError
 
 OPSET = 17
 PARITY_ROWS = 150
 ARTICLE_FLIPS = 0.05
 EVIDENCE_FLIPS = 0.1
-
-
-class ParityError(NewswatchError):
-    """The graph that would serve does not say what the trained model says."""
 
 
 @dataclass(frozen=True)

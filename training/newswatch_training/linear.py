@@ -16,6 +16,7 @@ from newswatch.linear import LinearModel, Weights
 from newswatch.ngrams import char_ngrams, tokens, word_ngrams
 from newswatch.text import Document
 from newswatch_training.examples import BoolArray, Examples
+from newswatch_training.ranges import check_ranges
 
 Matrix = Any  # a scipy.sparse.csr_matrix
 
@@ -37,6 +38,9 @@ class LinearSettings:
     mix: float = 0.5
     min_word_df: int = 3
     min_char_df: int = 8
+
+    def __post_init__(self) -> None:
+        check_ranges(self, positive=("article_c", "sentence_c"), shares=("mix",), least_one=("min_word_df", "min_char_df"))
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,14 @@ class LinearFitter:
 
     kind = "linear"
 
-    def __init__(self, examples: Examples, settings: LinearSettings) -> None:
+    def __init__(self, examples: Examples, settings: LinearSettings, counts: Counts | None = None) -> None:
+        """Take examples and settings.
+
+        Args:
+            counts: of the examples, by settings that leave out no n-gram that these take in; default: counted here.
+        """
         self.examples, self.settings = examples, settings
-        self._counts = count_ngrams(examples.documents, settings)
+        self._counts = counts or count_ngrams(examples.documents, settings)
 
     def fit(self, rows: NDArray[np.int64]) -> LinearModel:
         """Fit on the examples at `rows`."""

@@ -15,6 +15,7 @@ from newswatch_labels.corpus import to_dataset
 from newswatch_labels.record import Record
 from newswatch_labels.terminal import err
 from newswatch_training.errors import WorstError
+from newswatch_training.lock import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 STORE = Path("mlruns")
 EXPERIMENT = "newswatch"
 REGISTERED_MODEL = "newswatch"
+RETRAINING = "retraining"  # tag of the runs of which one is open at a time
 PAGE = {"mlflow.experimentKind": "custom_model_development"}  # which of its pages MLflow opens with
 
 # Read by mlflow when it is imported or makes a request: no telemetry, and a dead server costs seconds, not minutes.
@@ -83,8 +85,21 @@ class Run:
         columns = {key: [row[key] for row in rows] for key in WorstError.__dataclass_fields__}
         self.client.log_table(self.id, columns, f"{name}.json")
 
-    def register(self, bundle: Bundle, alias: str | None) -> str:
-        """Log the bundle as a pyfunc model and register it as a version of the model; `alias` points to it if given.
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags, which the page of MLflow shows and filters by."""
+        for name, value in tags.items():
+            self.client.set_tag(self.id, name, value)
+
+    @contextmanager
+    def child(self, name: str) -> Iterator["Run"]:
+        """Open a run that the page of MLflow shows below this one."""
+        parent = self.client.get_run(self.id).info
+        made = self.client.create_run(parent.experiment_id, run_name=name, tags={"mlflow.parentRunId": self.id})
+        with _ending(Run(made.info.run_id, self.uri, self.client)) as run:
+            yield run
+
+    def register(self, bundle: Bundle) -> str:
+        """Log the bundle as a pyfunc model and register it as a version of the model.
 
         Returns:
             The version's number.
@@ -107,9 +122,56 @@ class Run:
                 raise
         source = f"models:/{model.model_id}"
         version = self.client.create_model_version(REGISTERED_MODEL, source, self.id, tags=tags, model_id=model.model_id)
-        if alias:
-            self.client.set_registered_model_alias(REGISTERED_MODEL, alias, version.version)
         return str(version.version)
+
+
+def point_alias(bundle: Bundle, alias: str) -> None:
+    """Point an alias of the registered model at the bundle's version, in the store that holds its run.
+
+    The link in the store decides what serves; a registry that does not answer, or does not know the bundle, is named and waits.
+    """
+    with _registry(bundle, alias) as client:
+        versions = client.search_model_versions(f"name='{REGISTERED_MODEL}' and tags.sha256='{bundle.sha256}'")
+        if versions:
+            client.set_registered_model_alias(REGISTERED_MODEL, alias, versions[0].version)
+
+
+def drop_alias(bundle: Bundle, alias: str) -> None:
+    """Remove an alias of the registered model, in the store that holds the bundle's run."""
+    with _registry(bundle, alias) as client:
+        client.delete_registered_model_alias(REGISTERED_MODEL, alias)
+
+
+@contextmanager
+def _registry(bundle: Bundle, alias: str) -> Iterator["MlflowClient"]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    uri = bundle.manifest.get("mlflow", {}).get("tracking_uri")
+    try:
+        yield MlflowClient(tracking_uri=uri)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        err.print(f"alias {alias} in {uri} stays where it was: {reason:.120}", style="yellow", markup=False, soft_wrap=True)
+
+
+def end_left_runs(store: Path = STORE) -> int:
+    """End as KILLED the retrainings that never ended in the local store; to be called while no other can run.
+
+    Returns:
+        How many there were.
+    """
+    from mlflow import MlflowClient
+
+    if not (store / "mlflow.db").exists():
+        return 0
+    client = MlflowClient(tracking_uri=local_uri(store))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    asked = f"attributes.status = 'RUNNING' and tags.{RETRAINING} = 'yes'"
+    left = client.search_runs([experiment.experiment_id], asked) if experiment else []
+    for run in left:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return len(left)
 
 
 @contextmanager
@@ -133,12 +195,39 @@ def open_run(name: str, store: Path = STORE) -> Iterator[Run]:
             soft_wrap=True,
         )
         run = _start(local_uri(store), name, store)
+    with _ending(run):
+        yield run
+
+
+@contextmanager
+def _ending(run: Run) -> Iterator[Run]:
+    """End a run FINISHED, or FAILED if the block raises; what the block raised is what is told, even if the server is gone."""
+    from mlflow.exceptions import MlflowException
+
     try:
         yield run
-    except BaseException:
-        run.client.set_terminated(run.id, "FAILED")
+    except BaseException as error:
+        try:
+            run.client.set_terminated(run.id, "FAILED")
+        except MlflowException as second:
+            error.add_note(f"run {run.id} could not be ended: {str(second).splitlines()[0]:.120}")
         raise
     run.client.set_terminated(run.id, "FINISHED")
+
+
+def _make_database(store: Path) -> None:
+    """Make the local store's database whole before it gets its name: MLflow cannot go on with one whose making was cut off."""
+    from mlflow import MlflowClient
+
+    with locked(store / ".mlflow.lock", wait=True):
+        if (store / "mlflow.db").exists():
+            return
+        partial = store.resolve() / f".mlflow.db.{os.getpid()}"
+        try:
+            MlflowClient(tracking_uri=f"sqlite:///{partial}").search_experiments(max_results=1)
+            partial.replace(store / "mlflow.db")
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _start(uri: str, name: str, store: Path) -> Run:
@@ -151,7 +240,7 @@ def _start(uri: str, name: str, store: Path) -> Run:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     local = uri == local_uri(store)
     if local:
-        store.mkdir(parents=True, exist_ok=True)
+        _make_database(store)
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
