@@ -39,6 +39,7 @@ class Columns:
     text: str = "text"
     id: str = "id"
     title: str = "title"
+    date: str = "date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[Row]:
         with ParquetFile(file) as table:
             names = table.schema_arrow.names
             _expect_column(columns.text, names, file.name)
-            wanted = [name for name in (columns.text, columns.id, columns.title) if name in names]
+            wanted = [name for name in (columns.text, columns.id, columns.title, columns.date) if name in names]
             number = 0
             for batch in table.iter_batches(batch_size=1024, columns=wanted):
                 for row in batch.to_pylist():
@@ -231,7 +232,8 @@ def _article(row: dict[str, Any], columns: Columns, place: str) -> Article:
         check_text(title or "", "title")
     except InputError as error:
         raise InputError(f"{place}: {error.received}", error.expected, error.advice) from error
-    return Article(row[columns.text], id=place if identity is None else str(identity), title=title or None)
+    date = row.get(columns.date)
+    return Article(row[columns.text], place if identity is None else str(identity), title or None, None if date is None else str(date))
 
 
 _READERS: dict[str, Callable[[IO[bytes], str, Columns], Iterator[Row]]] = {

@@ -155,7 +155,7 @@ def run_fit(corpus: Corpus, source: str, scheme: Scheme, model: ModelSettings, s
         card = write_card(f"{NAME}@{version}", final.kind, scheme, take_census(corpus.records, scheme), metrics, origin.corpus)
         advance("writing and proving the bundle")
         folder = settings.store / "bundles" / version
-        bundle = write_bundle(folder, final, validation.decision, examples, origin, card)
+        bundle = write_bundle(folder, final, validation.decision, examples, origin, card, validation.logits)
 
         advance("tracking")
         run.log_metrics({**metrics, "fit_seconds": seconds})
