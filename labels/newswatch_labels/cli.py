@@ -16,6 +16,7 @@ from newswatch_labels.folds import split_by_event, split_by_time
 from newswatch_labels.label_studio import from_label_studio, label_studio_config, to_label_studio
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl
+from newswatch_labels.suggest_command import suggest
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 
 LABEL_STUDIO = "label-studio"
@@ -23,6 +24,7 @@ EXPORTS = (LABEL_STUDIO, "csv", "jsonl")
 LEFT_OUT = 3
 
 app = new_app("Check, count, split and exchange labelled corpora.")
+app.command()(suggest)
 
 CorpusPath = Annotated[Path, typer.Argument(help="A JSONL file, or a folder of them.")]
 SchemePath = Annotated[Path | None, typer.Option("--scheme", help="A taxonomy.yaml; default: the one shipped.")]

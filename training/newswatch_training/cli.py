@@ -13,9 +13,11 @@ from newswatch_labels.corpus import read_corpus
 from newswatch_labels.errors import InputError
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
+from newswatch_training.drift_command import drift
 from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, Precision
 
 app = new_app("Train, evaluate and benchmark models.")
+app.command()(drift)
 
 CORPUS = Path("labels/corpus")
 OVERALL = (

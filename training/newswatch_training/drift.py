@@ -3,17 +3,20 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from newswatch.bundle import Bundle
+from newswatch.decision import Decision
 from newswatch.model import FloatArray
 from newswatch.scorer import Article
 from newswatch.text import Document
 from newswatch_labels.errors import InputError
 from newswatch_training.domain import count_words, domain_scores, embed, moved_words
+from newswatch_training.drift_limits import Limits
 from newswatch_training.held_out import read_held_out, text_key
 from newswatch_training.permutation import Tested, auc_distance, holm, ks_distance, permutation_test, rate_distance, word_distance
 
@@ -33,28 +36,6 @@ class Sample:
     def texts(self) -> list[str]:
         """Title and text of each article."""
         return [f"{article.title or ''}\n{article.text}" for article in self.articles]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far is too far: a figure has drifted if its distance exceeds its limit and its adjusted p-value is at most `alpha`.
-
-    Attributes:
-        rate: difference of the shares of articles that carry a tag.
-        scores: Kolmogorov and Smirnov's distance of a tag's probabilities.
-        review: difference of the shares of articles with a tag in review.
-        words: Jensen and Shannon's divergence of the words beyond what chance makes of samples of this size, bits.
-        domain: area under the ROC curve of a classifier that tells new from old, 0.5 for a guess.
-        draws: permutations; with T tags, 1 / draws should lie well below alpha / (2 T + 3).
-    """
-
-    rate: float = 0.05
-    scores: float = 0.15
-    review: float = 0.10
-    words: float = 0.03
-    domain: float = 0.75
-    alpha: float = 0.05
-    draws: int = 1999
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +104,39 @@ def take_sample(bundle: Bundle, articles: Sequence[Article], most: int, seed: in
     return Sample(chosen, np.stack([next(scored) if own is None else own for own in found]))
 
 
-def compare(bundle: Bundle, old: Sample, new: Sample, limits: Limits | None = None, seed: int = 0) -> Drift:
+def compare(old: Sample, new: Sample, decision: Decision, label: str, limits: Limits | None = None, seed: int = 0) -> Drift:
     """Compare two samples: tag rates, scores, review share, words, and how well a classifier tells them apart.
 
     The tests take articles for independent: a stream where one event fills many articles looks surer of its drift than it is,
     which is why each figure has a limit on its distance too.
+
+    Args:
+        decision, label: of the bundle that gave the probabilities.
     """
     limits = limits or Limits()
-    names = bundle.scheme.names
     is_new = np.repeat([False, True], [len(old.articles), len(new.articles)])
     pooled = np.concatenate([old.probabilities, new.probabilities])
-    carried = bundle.decision.carried(pooled)
-    in_review = bundle.decision.in_review(pooled).any(axis=1, keepdims=True)
+    carried = decision.carried(pooled)
+    in_review = np.asarray(decision.in_review(pooled).any(axis=1, keepdims=True))
     words, counts = count_words([*old.texts, *new.texts])
     scores = domain_scores(embed(counts, seed), is_new, seed)
 
+    figures = 2 * len(decision.names) + 3
+    draws = max(limits.draws, ceil(2 * figures / limits.alpha))
     tested = {
-        "rate": permutation_test(rate_distance(carried), is_new, limits.draws, seed),
-        "scores": permutation_test(ks_distance(pooled), is_new, limits.draws, seed),
-        "review": permutation_test(rate_distance(in_review), is_new, limits.draws, seed),
-        "words": permutation_test(word_distance(counts), is_new, limits.draws, seed),
-        "domain": permutation_test(auc_distance(scores), is_new, limits.draws, seed),
+        "rate": permutation_test(rate_distance(carried), is_new, draws, seed),
+        "scores": permutation_test(ks_distance(pooled), is_new, draws, seed),
+        "review": permutation_test(rate_distance(in_review), is_new, draws, seed),
+        "words": permutation_test(word_distance(counts), is_new, draws, seed),
+        "domain": permutation_test(auc_distance(scores), is_new, draws, seed),
     }
     means = {"rate": _means(carried, is_new), "scores": _means(pooled, is_new), "review": _means(in_review, is_new)}
     return Drift(
-        bundle=bundle.label,
+        bundle=label,
         old=len(old.articles),
         new=len(new.articles),
         limits=limits,
-        figures=tuple(_judge(tested, means, names, limits)),
+        figures=tuple(_judge(tested, means, decision.names, limits)),
         words=tuple(moved_words(words, counts, is_new, WORDS_SHOWN)),
         review=_by_period(new, in_review[is_new, 0]),
     )

@@ -104,7 +104,7 @@ def word_distance(counts: Any) -> Statistic:
 def word_terms(new: FloatArray, old: FloatArray) -> FloatArray:
     """Each word's part of the divergence, of two arrays of shares (..., V)."""
     middle = np.maximum((new + old) / 2, 1e-300)
-    return 0.5 * sum(part * np.log2(np.maximum(part, 1e-300) / middle) for part in (new, old))  # type: ignore[no-any-return]
+    return np.asarray(0.5 * sum(part * np.log2(np.maximum(part, 1e-300) / middle) for part in (new, old)))
 
 
 def auc_distance(scores: FloatArray) -> Statistic:
