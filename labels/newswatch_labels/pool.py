@@ -9,9 +9,14 @@ from newswatch_labels.errors import InputError, NewswatchError
 from newswatch_labels.record import Record, parse_record
 from newswatch_labels.suggest import Scores
 
+_RENAMED = {"url": "source_url", "date": "source_date"}
+_DAY = 10
+
 
 def read_pool(path: Path) -> tuple[list[Record], list[NewswatchError]]:
-    """Read articles to be labelled: JSONL of id, text and, where there, title, date and other fields; labels are passed over.
+    """Read articles to be labelled: JSONL of id, text and, where there, the other fields of a record but labels and evidence.
+
+    The fields url and date of feeds and other data sets become source_url and source_date; what else there is, is kept in `extra`.
 
     Returns:
         Records without labels, and a fault for each row left out.
@@ -24,7 +29,7 @@ def read_pool(path: Path) -> tuple[list[Record], list[NewswatchError]]:
     for number, line in _lines(path, "JSONL of articles"):
         place = f"{path.name}:{number}"
         try:
-            record = parse_record(json.dumps(_object(line, place) | {"labels": [], "evidence": None}), None, place, plain=True)
+            record = parse_record(json.dumps(_unlabelled(_object(line, place))), None, place, plain=True)
             if record.id in records:
                 raise InputError(f"{place}: id {record.id!r} for the second time", "an id that occurs once", "Rename one.")
             records[record.id] = record
@@ -50,6 +55,13 @@ def read_scores(path: Path) -> Scores:
             raise InputError(f"{place}: tags {', '.join(sorted(found))}", "the tags of the rows before", "Score the pool with one bundle.")
         scores[str(row.get("id"))] = found
     return scores
+
+
+def _unlabelled(row: dict[str, Any]) -> dict[str, Any]:
+    row |= {new: row.pop(old) for old, new in _RENAMED.items() if old in row and new not in row}
+    if isinstance(row.get("source_date"), str):
+        row["source_date"] = row["source_date"][:_DAY]
+    return row | {"labels": [], "evidence": None, "disputed": []}
 
 
 def _lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
