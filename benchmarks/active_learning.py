@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from rich.progress import track
+from scipy.integrate import trapezoid
 
 from newswatch.decision import Decision, TagRule
 from newswatch.linear import LinearModel
@@ -86,7 +87,7 @@ def plot(curves: dict[str, list[Curve]]) -> Figure:
 def area(curve: Curve, key: str) -> float:
     """Mean height of a curve over the records labelled (trapezoids)."""
     sizes, values = (np.array([point[name] for point in curve]) for name in ("records", key))
-    return float(np.trapezoid(values, sizes) / (sizes[-1] - sizes[0]))
+    return float(trapezoid(values, sizes) / (sizes[-1] - sizes[0]))
 
 
 def main() -> None:
