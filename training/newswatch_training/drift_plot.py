@@ -57,7 +57,7 @@ def _plot_words(axis: Any, drift: Drift) -> None:
     axis.grid(axis="x", alpha=0.3)
     axis.tick_params(axis="y", labelsize=8)
     distance = next(figure for figure in drift.figures if figure.part == "words").distance
-    axis.set_title(f"words that moved most, uses per 1,000 words (divergence {distance:.3f} bits beyond chance)", fontsize=10)
+    axis.set_title(f"uses per 1,000 words, of those that moved most (divergence {distance:.3f} bits)", fontsize=10)
     axis.legend(fontsize=8)
 
 
