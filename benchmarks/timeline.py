@@ -1,6 +1,6 @@
 """The corpus's time line replayed: the linear model trained up to each year, scored on the next, with the drift between them.
 
-    python benchmarks/timeline.py [--first 2017] [--last 2026] [--out docs]
+    python benchmarks/timeline.py [--first 2018] [--last 2026] [--out docs]
 
 Prints a table and writes timeline.json and timeline.png. About ten minutes on two cores.
 """
@@ -43,7 +43,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=Path("labels/corpus"))
-    parser.add_argument("--first", type=int, default=2017)
+    parser.add_argument("--first", type=int, default=2018)
     parser.add_argument("--last", type=int, default=2026)
     parser.add_argument("--out", type=Path, default=Path("docs"))
     options = parser.parse_args()

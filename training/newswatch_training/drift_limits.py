@@ -19,7 +19,7 @@ class Limits:
     rate: float = 0.05
     scores: float = 0.15
     review: float = 0.10
-    words: float = 0.03
+    words: float = 0.01
     domain: float = 0.75
     alpha: float = 0.05
     draws: int = 999
