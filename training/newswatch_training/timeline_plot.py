@@ -16,7 +16,7 @@ PARTS = {
 
 def plot_timeline(years: Sequence[Year]) -> Figure:
     """Macro F1 of the model retrained each year and of the one kept; below, how far each year lay from its past."""
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(10, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     numbers = [year.year for year in years]
     upper.plot(numbers, [year.retrained["macro_f1"] for year in years], "o-", color="#1f5a96", label="trained on all years before")
@@ -26,7 +26,7 @@ def plot_timeline(years: Sequence[Year]) -> Figure:
             str(year.trained), (year.year, year.retrained["macro_f1"]), (0, 6), textcoords="offset points", fontsize=7, ha="center"
         )
     upper.set_ylabel("macro F1 on the year")
-    upper.legend(loc="lower right", fontsize=8)
+    upper.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8)
     upper.grid(alpha=0.3)
     for (part, title), color in zip(PARTS.items(), ("#1f5a96", "#c2410c", "#7aa6d1", "#5b8c3e"), strict=True):
         found = [[figure for figure in year.drift.figures if figure.part == part] for year in years]
@@ -35,6 +35,6 @@ def plot_timeline(years: Sequence[Year]) -> Figure:
         lower.plot([n for n, _ in hit], [d for _, d in hit], "o", color=color)
     lower.set_ylabel("distance from the past\n(dot: drifted)")
     lower.set_xticks(numbers)
-    lower.legend(loc="upper right", fontsize=8)
+    lower.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8)
     lower.grid(alpha=0.3)
     return figure
