@@ -160,7 +160,8 @@ def test_status_5_on_general_news(bundle: Bundle, small_corpus: Path, tmp_path: 
     if not WIKINEWS.exists():
         pytest.skip("the Wikinews articles lie beside the project and are not there")
     result = CliRunner().invoke(
-        app, ["drift", str(WIKINEWS), "--corpus", str(small_corpus), "--bundle", str(bundle.folder), "--most", "150", "--out", str(tmp_path)]
+        app,
+        ["drift", str(WIKINEWS), "--corpus", str(small_corpus), "--bundle", str(bundle.folder), "--most", "150", "--out", str(tmp_path)],
     )
     assert result.exit_code == 5, result.output
     report = json.loads((tmp_path / "drift.json").read_text())
