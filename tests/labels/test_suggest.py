@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -51,6 +51,7 @@ def test_a_story_that_two_outlets_carry_is_asked_for_once() -> None:
     assert chosen(pool, scores, 3) == ["first", "other", "copy"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=12), st.integers(1, 15))
 def test_each_article_at_most_once_and_each_gain_at_most_the_one_before(rows: list[list[float]], count: int) -> None:
     pool = [record(f"r{n}", f"{TEXTS[n % 4]} {chr(97 + n) * 4}") for n in range(len(rows))]
