@@ -17,6 +17,7 @@ from newswatch_labels.label_studio import from_label_studio, label_studio_config
 from newswatch_labels.reviews import from_reviews
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl
+from newswatch_labels.suggest_command import suggest
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 
 LABEL_STUDIO = "label-studio"
@@ -25,6 +26,7 @@ LEFT_OUT = 3
 _IMPORTS = {"csv": from_csv, "reviews": from_reviews}
 
 app = new_app("Check, count, split and exchange labelled corpora.")
+app.command()(suggest)
 
 CorpusPath = Annotated[Path, typer.Argument(help="A JSONL file, or a folder of them.")]
 SchemePath = Annotated[Path | None, typer.Option("--scheme", help="A taxonomy.yaml; default: the one shipped.")]

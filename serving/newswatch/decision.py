@@ -83,16 +83,19 @@ class Decision:
         """Which tags are carried, of probabilities of shape (..., T)."""
         return probabilities >= self.threshold
 
+    def in_band(self, probabilities: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which tags lie in the review band around their threshold, of probabilities of shape (..., T)."""
+        return (probabilities >= self.review_low) & (probabilities < self.review_high)
+
     def in_review(self, probabilities: FloatArray, sentences: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which tags of an article a person should look at: those near their threshold, and carried ones that no sentence shows well.
+        """Which tags of an article a person should look at: those in the band, and carried ones that no sentence shows well.
 
         Args:
             probabilities: of the article, shape (T,).
             sentences: probabilities of its sentences, shape (S, T) with S >= 1.
         """
-        near = (probabilities >= self.review_low) & (probabilities < self.review_high)
         weak = sentences.max(axis=0) < self.weak_evidence
-        return np.asarray(near | (self.carried(probabilities) & weak))
+        return np.asarray(self.in_band(probabilities) | (self.carried(probabilities) & weak))
 
     def evidence_rows(self, probabilities: FloatArray, tag: int) -> list[int]:
         """Numbers, in reading order, of the sentences that carry a tag the article carries, at most `MAX_EVIDENCE`.

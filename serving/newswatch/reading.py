@@ -240,7 +240,7 @@ def _read_parquet(file: Path, columns: Columns) -> Iterator[Placed]:
         with ParquetFile(file, buffer_size=2**20, pre_buffer=False) as table:
             names = table.schema_arrow.names
             _expect_column(columns.text, names, place)
-            wanted = [name for name in (columns.text, columns.id, columns.title) if name in names]
+            wanted = [name for name in (columns.text, columns.id, columns.title, columns.date) if name in names]
             number = 0
             for batch in table.iter_batches(batch_size=PARQUET_ROWS, columns=wanted, use_threads=False):
                 for row in batch.to_pylist():

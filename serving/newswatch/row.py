@@ -21,6 +21,7 @@ class Columns:
     text: str = "text"
     id: str = "id"
     title: str = "title"
+    date: str = "date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +77,5 @@ def read_article(row: dict[str, Any], columns: Columns, place: str) -> Article:
         check_text("" if identity is None else str(identity), "id")
     except InputError as error:
         raise InputError(f"{place}: {error.received}", error.expected, error.advice) from error
-    return Article(row[columns.text], id=place if identity is None else str(identity), title=title or None)
+    date = row.get(columns.date)
+    return Article(row[columns.text], place if identity is None else str(identity), title or None, None if date is None else str(date))

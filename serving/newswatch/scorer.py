@@ -15,11 +15,12 @@ from newswatch_labels.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """What arrives: a text, and where known its id and title."""
+    """What arrives: a text, and where known its id, its title and its date (YYYY, YYYY-MM or YYYY-MM-DD...), which no score depends on."""
 
     text: str
     id: str | None = None
     title: str | None = None
+    date: str | None = None
 
 
 class Scorer:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,6 +52,14 @@ def test_jsonl_keeps_good_rows(tmp_path: Path) -> None:
     articles, faults = read(write(tmp_path, "a.jsonl", b"\n".join(lines)))
     assert articles == [Article("one", "7", "T"), Article("last", "a.jsonl:10")]
     assert [fault.split(" ")[0] for fault in faults] == [f"a.jsonl:{n}:" for n in (2, 4, 5, 6, 7, 8, 9)]
+
+
+def test_a_date_is_kept_where_there_is_one(tmp_path: Path) -> None:
+    lines = '{"id": "a", "text": "one", "date": "2021-03-04"}\n{"id": "b", "text": "two", "date": 2021}\n{"id": "c", "text": "three"}\n'
+    articles, faults = read(write(tmp_path, "a.jsonl", lines))
+    assert ([article.date for article in articles], faults) == (["2021-03-04", "2021", None], [])
+    parquet.write_table(pa.table({"text": ["one"], "day": [date(2021, 3, 4)]}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet", columns=Columns(date="day"))[0][0].date == "2021-03-04"
 
 
 def test_jsonl_gz_and_truncation(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ from newswatch_labels.errors import InputError
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 from newswatch_training.champion_commands import history, promote, rollback
+from newswatch_training.drift_command import drift
 from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, Precision
 from newswatch_training.model_kind import ModelKind
 from newswatch_training.retrain_command import retrain
 from newswatch_training.tune_command import tune
 
 app = new_app("Train, evaluate, benchmark and retrain models.")
+app.command()(drift)
 
 CORPUS = Path("labels/corpus")
 OVERALL = (

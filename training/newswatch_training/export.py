@@ -4,16 +4,19 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from newswatch.bundle import CARD, FORMAT, GOLDEN, MANIFEST, Bundle
 from newswatch.decision import Decision
-from newswatch.model import Model
+from newswatch.model import Logits, Model
 from newswatch.text import MAX_SENTENCE_CHARS
 from newswatch_training.examples import Examples
+from newswatch_training.held_out import write_held_out
 
 GOLDEN_ROWS = 8
 TRAINED_ON = "trained_on.txt"  # fingerprints of the training records, one a line
@@ -38,8 +41,13 @@ class Provenance:
     mlflow: Mapping[str, str]
 
 
-def write_bundle(folder: Path, model: Model, decision: Decision, examples: Examples, origin: Provenance, card: str) -> Bundle:
+def write_bundle(
+    folder: Path, model: Model, decision: Decision, examples: Examples, origin: Provenance, card: str, held_out: Sequence[Logits] = ()
+) -> Bundle:
     """Write the bundle into a temporary folder, load it as a service would, then rename it to `folder`.
+
+    Args:
+        held_out: logits of each of the `examples` by a model that did not see it, to which drift compares later texts.
 
     Returns:
         The loaded bundle, its golden rows scored.
@@ -59,6 +67,8 @@ def write_bundle(folder: Path, model: Model, decision: Decision, examples: Examp
         _write_golden(partial / GOLDEN, model, decision, examples)
         seen = sorted({record.fingerprint for record in examples.records})
         (partial / TRAINED_ON).write_text("\n".join(seen) + "\n", encoding="utf-8")
+        if held_out:
+            write_held_out(partial, decision.article_probabilities(np.stack([own.article for own in held_out])), examples.records)
         manifest = {
             "format": FORMAT,
             "name": origin.name,

@@ -177,7 +177,8 @@ def fit_bundle(
     )
     card = write_card(f"{NAME}@{version}", final.kind, scheme, take_census(corpus.records, scheme), metrics, provenance.corpus)
     advance("writing and proving the bundle")
-    bundle = write_bundle(settings.store / "bundles" / version, final, validation.decision, examples, provenance, card)
+    folder = settings.store / "bundles" / version
+    bundle = write_bundle(folder, final, validation.decision, examples, provenance, card, validation.logits)
 
     advance("tracking")
     run.log_metrics({**metrics, "fit_seconds": seconds})
