@@ -233,6 +233,8 @@ def test_metrics_count_what_is_scored(service: "RunningService", bundle: Bundle)
         'newswatch_requests_total{method="POST",route="/v1/score",status="200"}',
         'newswatch_request_seconds_count{route="/v1/score"}',
         'newswatch_requests_total{method="POST",route="/v1/score",status="422"}',
+        'newswatch_score_bucket{le="+Inf",tag="turkish_shelling"}',
+        'newswatch_score_sum{tag="turkish_shelling"}',
     ]
     before = [service.metric(name) for name in names]
     made = service.score(SHELLING, "It rained.", SHELLING).json()["predictions"]
@@ -240,7 +242,9 @@ def test_metrics_count_what_is_scored(service: "RunningService", bundle: Bundle)
     after = [service.metric(name) for name in names]
     carried = sum("turkish_shelling" in row["tags"] for row in made)
     review = sum(bool(row["review"]) for row in made)
-    assert [round(b - a) for a, b in zip(before, after, strict=True)] == [3, carried, review, 1, 2, 1]
+    *counts, total = (b - a for a, b in zip(before, after, strict=True))
+    assert list(map(round, counts)) == [3, carried, review, 1, 2, 1, 3]
+    assert total == pytest.approx(sum(row["scores"]["turkish_shelling"] for row in made), abs=1e-5)
     assert carried == 2
     assert service.metric(f'newswatch_model_info{{model="{bundle.label}",sha256="{bundle.sha256}"}}') == 1
     assert service.metric("newswatch_ready") == 1

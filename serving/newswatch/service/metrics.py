@@ -5,11 +5,15 @@ from typing import Any
 
 from prometheus_client import GC_COLLECTOR, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+PROBABILITIES = tuple(tenth / 10 for tenth in range(1, 10))
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Counters, gauges and histograms. The share of articles for review is review_articles over articles."""
+    """Counters, gauges and histograms. The share of articles for review is review_articles over articles.
+
+    Tags, scores and review by tag are what `newswatch-train drift` compares: a change of their shares over time is drift.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -21,6 +25,9 @@ class Metrics:
         )
         self.articles = self._counter("articles", "Articles scored.")
         self.tags = self._counter("tags", "Articles that carry the tag.", "tag")
+        self.scores = Histogram(
+            "newswatch_score", "Probabilities of the tag, one an article.", ["tag"], buckets=PROBABILITIES, registry=self.registry
+        )
         self.review_articles = self._counter("review_articles", "Articles of which a person should review a tag.")
         self.review_tags = self._counter("review_tags", "Articles of which a person should review the tag.", "tag")
         self.errors = self._counter("errors", "Worker deaths, bundles that do not load, unforeseen errors.", "kind")
@@ -45,6 +52,8 @@ class Metrics:
         """Count predictions."""
         for row in rows:
             self.articles.inc()
+            for tag, score in row["scores"].items():
+                self.scores.labels(tag).observe(score)
             for tag in row["tags"]:
                 self.tags.labels(tag).inc()
             for tag in row["review"]:
