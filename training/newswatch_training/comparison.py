@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from newswatch.model import FloatArray
+from newswatch_training.bootstrap import DRAWS, EventDraws, interval
 from newswatch_training.metrics import Outcome, measure
-
-DRAWS = 2000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -53,19 +50,16 @@ class Comparison:
 
 
 def compare(champion: Outcome, challenger: Outcome, groups: Sequence[int], draws: int = DRAWS, seed: int = 0) -> Comparison:
-    """Compare by a paired bootstrap (Efron and Tibshirani 1993) that draws whole events, with both models on each draw.
+    """Compare by a paired bootstrap that draws whole events, with both models on each draw.
 
     Args:
         champion, challenger: on the same records, in the same order.
-        groups: of each record, its event; records of one event are no independent witnesses.
+        groups: of each record, its event.
     """
-    _, event = np.unique(np.asarray(groups), return_inverse=True)
-    events = int(event.max()) + 1
-    weights = np.random.default_rng(seed).multinomial(events, np.full(events, 1 / events), draws).astype(np.float64)
-    weights = np.vstack([np.ones(events), weights])  # the first row: the records as they are
+    events = EventDraws(groups, draws, seed)
     labels = challenger.examples.labels & challenger.examples.known
     occurs = np.flatnonzero(labels.any(axis=0))
-    first, second = (_f1(outcome, weights, event, events)[:, occurs] for outcome in (champion, challenger))
+    first, second = (events.f1(outcome)[:, occurs] for outcome in (champion, challenger))
     names = [challenger.examples.scheme.names[tag] for tag in occurs]
     return Comparison(
         measure(champion),
@@ -76,17 +70,8 @@ def compare(champion: Outcome, challenger: Outcome, groups: Sequence[int], draws
     )
 
 
-def _f1(outcome: Outcome, weights: FloatArray, event: NDArray[np.int64], events: int) -> FloatArray:
-    """F1 (draws, T) of weighted events."""
-    labels, carried = outcome.examples.labels & outcome.examples.known, outcome.carried & outcome.examples.known
-    hits, total = np.zeros((events, labels.shape[1])), np.zeros((events, labels.shape[1]))
-    np.add.at(hits, event, labels & carried)
-    np.add.at(total, event, labels.astype(np.float64) + carried)
-    return np.asarray(2 * (weights @ hits) / np.maximum(weights @ total, 1))
-
-
 def _difference(champion: FloatArray, challenger: FloatArray) -> Difference:
     gains = (challenger - champion)[1:]
-    low, high = np.quantile(gains, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = interval(gains)
     worse = float((gains < 0).mean() + (gains == 0).mean() / 2)
-    return Difference(float(champion[0]), float(challenger[0]), float(low), float(high), worse)
+    return Difference(float(champion[0]), float(challenger[0]), low, high, worse)
