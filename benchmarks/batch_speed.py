@@ -108,7 +108,7 @@ def show(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         for name, runs in results.items()
         for run in runs
     ]
-    out.print(table("newswatch batch", COLUMNS, rows))
+    out.print(table("newswatch batch", COLUMNS, rows), width=110)
 
 
 def main() -> None:
@@ -125,7 +125,7 @@ def main() -> None:
     bundle, _, manifest = read_manifest(options.bundle)
     results: dict[str, list[dict[str, Any]]] = {}
     with TemporaryDirectory(dir=options.work) as folder:
-        inputs = {f"{Path(path).parent.name}/{Path(path).name}": path for path in options.paths}
+        inputs = {f"{Path(path).parent.name}/{Path(path).stem}": path for path in options.paths}
         if options.megabytes:
             made = Path(folder) / "generated.jsonl"
             generate(made, options.megabytes, options.corpus)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from newswatch_labels.corpus import Corpus
 from newswatch_labels.duplicates import Duplicate, SharedRun, near_duplicates, shared_runs
-from newswatch_labels.folds import split_by_event
+from newswatch_labels.folds import group_records, split_by_event
 from newswatch_labels.record import Record
 
 FOLDS = 5
@@ -30,8 +30,9 @@ def check_corpus(corpus: Corpus) -> CheckReport:
     records = corpus.records
     faults = [str(fault) for fault in corpus.faults]
     faults += _contrast_faults(records)
-    if len({record.event or record.id for record in records}) >= FOLDS:
-        faults += _fold_faults(records)
+    groups = group_records(records)
+    if len(set(groups)) >= FOLDS:
+        faults += _fold_faults(records, groups)
     contrasts = {frozenset((record.id, record.contrast)) for record in records}
     duplicates = [pair for pair in near_duplicates(records) if frozenset((pair.first, pair.second)) not in contrasts]
     return CheckReport(tuple(faults), tuple(duplicates), tuple(shared_runs(records)))
@@ -53,10 +54,10 @@ def _contrast_faults(records: Sequence[Record]) -> list[str]:
     return faults
 
 
-def _fold_faults(records: Sequence[Record]) -> list[str]:
+def _fold_faults(records: Sequence[Record], groups: Sequence[int]) -> list[str]:
     homes: dict[str, int] = {}
     faults = []
-    for record, fold in zip(records, split_by_event(records, [1 / FOLDS] * FOLDS), strict=True):
+    for record, fold in zip(records, split_by_event(records, [1 / FOLDS] * FOLDS, groups=groups), strict=True):
         for key in filter(
             None,
             (

@@ -14,6 +14,7 @@ from newswatch_labels.corpus import SPLITS, Corpus, read_corpus, write_corpus, w
 from newswatch_labels.errors import InputError
 from newswatch_labels.folds import split_by_event, split_by_time
 from newswatch_labels.label_studio import from_label_studio, label_studio_config, to_label_studio
+from newswatch_labels.reviews import from_reviews
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.spreadsheet import from_csv, to_csv, to_jsonl
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
@@ -21,6 +22,7 @@ from newswatch_labels.terminal import err, new_app, out, report_faults, run_comm
 LABEL_STUDIO = "label-studio"
 EXPORTS = (LABEL_STUDIO, "csv", "jsonl")
 LEFT_OUT = 3
+_IMPORTS = {"csv": from_csv, "reviews": from_reviews}
 
 app = new_app("Check, count, split and exchange labelled corpora.")
 
@@ -166,16 +168,19 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="The JSON export of Label Studio, or a CSV file that export wrote.")],
+    file: Annotated[Path, typer.Argument(help="Label Studio's JSON export, a CSV file that export wrote, or a newswatch.db.")],
     path: Annotated[Path, typer.Argument(metavar="OUT", help="JSONL file to write.")],
-    source: Annotated[str, typer.Option("--from", help="label-studio or csv.")],
+    source: Annotated[str, typer.Option("--from", help="label-studio, csv or reviews (what people decided on the desk).")],
     scheme: SchemePath = None,
 ) -> None:
-    """Read annotated tasks or an edited spreadsheet into a corpus file; exit status 3 if tasks or rows were left out."""
-    if source not in (LABEL_STUDIO, "csv"):
-        raise InputError(f"--from {source}", f"--from {LABEL_STUDIO} or csv", "Mend the option.")
+    """Read annotated tasks, an edited spreadsheet or reviews into a corpus file; exit status 3 if any were left out."""
     tags = Scheme.load(scheme)
-    records, faults = from_label_studio(_read_tasks(file), tags) if source == LABEL_STUDIO else from_csv(file, tags)
+    if source == LABEL_STUDIO:
+        records, faults = from_label_studio(_read_tasks(file), tags)
+    elif source in _IMPORTS:
+        records, faults = _IMPORTS[source](file, tags)
+    else:
+        raise InputError(f"--from {source}", f"--from {LABEL_STUDIO}, {' or '.join(_IMPORTS)}", "Mend the option.")
     report_faults(faults)
     if not records:
         raise InputError(f"{file} without a readable record", "at least one record", "Mend what is named above.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from newswatch_labels.errors import MissingExtraError
-from newswatch_labels.record import Record
+from newswatch_labels.record import PUBLISHED, Record
 
 SHINGLE_WORDS = 3
 PERMUTATIONS = 128
@@ -46,15 +46,15 @@ def near_duplicates(records: Sequence[Record], min_similarity: float = MIN_SIMIL
         from datasketch import MinHash, MinHashLSH
     except ImportError as error:
         raise MissingExtraError(error.name or "datasketch", "train") from error
-    shingles = [_shingles(record) for record in records]
+    own = [shingles(f"{record.title} {record.text}") for record in records]
     # The index asks for less than the wanted similarity, so that its own error loses no pair.
     index = MinHashLSH(threshold=min_similarity * 0.8, num_perm=PERMUTATIONS)
     found = []
-    hashes = MinHash.bulk([[s.encode() for s in own] for own in shingles], num_perm=PERMUTATIONS)
+    hashes = MinHash.bulk([[s.encode() for s in runs] for runs in own], num_perm=PERMUTATIONS)
     for number, minhash in enumerate(hashes):
         for other in sorted(index.query(minhash)):
-            union = len(shingles[other] | shingles[number])
-            similarity = len(shingles[other] & shingles[number]) / union if union else 1.0
+            union = len(own[other] | own[number])
+            similarity = len(own[other] & own[number]) / union if union else 1.0
             if similarity >= min_similarity:
                 found.append(Duplicate(records[other].id, records[number].id, similarity))
         index.insert(number, minhash)
@@ -64,6 +64,8 @@ def near_duplicates(records: Sequence[Record], min_similarity: float = MIN_SIMIL
 def shared_runs(records: Sequence[Record]) -> list[SharedRun]:
     """Pairs that share a run of eight words, contrast pairs excepted; the first run of each pair.
 
+    Published articles may share words with one another, as they do in print; near-duplicates among them stay in one fold. No record in own
+    words may share any with them.
     Runs with fewer than five words in lower case are names and official titles, which no writer can vary.
     """
     seen: dict[str, Record] = {}
@@ -71,13 +73,15 @@ def shared_runs(records: Sequence[Record]) -> list[SharedRun]:
     for record in records:
         for run in _runs(record):
             other = seen.setdefault(run, record)
-            if other is not record and record.contrast != other.id and other.contrast != record.id:
+            published = record.style == other.style == PUBLISHED
+            if other is not record and not published and record.contrast != other.id and other.contrast != record.id:
                 pairs.setdefault((other.id, record.id), SharedRun(other.id, record.id, run))
     return list(pairs.values())
 
 
-def _shingles(record: Record) -> set[str]:
-    words = [word.lower() for word in _WORD.findall(f"{record.title} {record.text}")]
+def shingles(text: str) -> set[str]:
+    """The three-word runs of a text, in lower case; a shorter text is one run."""
+    words = [word.lower() for word in _WORD.findall(text)]
     last = max(1, len(words) - SHINGLE_WORDS + 1)
     return {" ".join(words[start : start + SHINGLE_WORDS]) for start in range(last)}
 

@@ -11,6 +11,7 @@ from newswatch_labels.errors import NewswatchError, RecordError
 from newswatch_labels.scheme import Scheme
 
 LONG_WORDS = 350
+PUBLISHED = "published"
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -24,6 +25,7 @@ class Record:
         evidence: per tag the sentences that establish it, copied exactly from title or text; None where nobody marked any.
         disputed: tags on which its readers disagreed; they count neither for nor against a model.
         source_date: YYYY, YYYY-MM or YYYY-MM-DD.
+        style: how it is written; `published` for an outlet's own article, as it stood.
         event: key of the event it tells of; records of one event are never split.
         contrast: id of the record that shares most of its words and differs in a tag.
         furniture: whether the text carries page furniture (menus, teasers, comment forms).

@@ -17,6 +17,8 @@ from newswatch.bundle import Bundle
 from newswatch.prediction import Prediction
 from newswatch.reading import Columns, Fault, read_articles
 from newswatch.scorer import Article, Scorer
+from newswatch.serve_command import serve
+from newswatch.watch_command import store_app, watch
 from newswatch_labels.terminal import err, new_app, out, run_command, table
 
 BATCH = 64
@@ -25,6 +27,10 @@ QUARANTINED = 3
 app = new_app("Tag security news and show the sentences that say so.")
 bundle_app = new_app("Look at a trained bundle.")
 app.add_typer(bundle_app, name="bundle")
+app.command()(serve)
+app.add_typer(store_app, name="store")
+app.command()(batch)
+app.command()(watch)
 
 BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
 BundleArgument = Annotated[Path | None, typer.Argument(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
@@ -36,9 +42,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app.command()(batch)
-
-
 @app.callback()
 def _app(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")] = False,
@@ -48,7 +51,9 @@ def _app(
 
 @app.command()
 def score(
-    paths: Annotated[list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz too), folders, or - for standard input.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz, .zst), folders, or - for standard input.")
+    ],
     bundle: BundlePath = None,
     as_table: Annotated[bool, typer.Option("--table", help="Print tables for the eye instead of JSON lines.")] = False,
     evidence: Annotated[bool, typer.Option(help="Show the sentences that carry each tag.")] = True,

@@ -30,6 +30,7 @@ class TagRule:
         review_low, review_high: a probability from low (included) to high (excluded) asks for review.
         sentence_slope, sentence_intercept: the same calibration for a sentence's logit.
         evidence_threshold: a sentence of a carried tag is evidence from this probability on; the best one always is.
+        weak_evidence: a carried tag whose best sentence stays below this probability asks for review, whatever its own probability.
     """
 
     slope: float = 1.0
@@ -40,6 +41,7 @@ class TagRule:
     sentence_slope: float = 1.0
     sentence_intercept: float = 0.0
     evidence_threshold: float = 0.5
+    weak_evidence: float = 0.0
 
 
 class Decision:
@@ -58,7 +60,7 @@ class Decision:
         self.threshold = columns["threshold"]
         self.review_low, self.review_high = columns["review_low"], columns["review_high"]
         self.sentence_slope, self.sentence_intercept = columns["sentence_slope"], columns["sentence_intercept"]
-        self.evidence_threshold = columns["evidence_threshold"]
+        self.evidence_threshold, self.weak_evidence = columns["evidence_threshold"], columns["weak_evidence"]
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """The rules as JSON data, by tag."""
@@ -81,9 +83,16 @@ class Decision:
         """Which tags are carried, of probabilities of shape (..., T)."""
         return probabilities >= self.threshold
 
-    def in_review(self, probabilities: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which tags a person should look at, of probabilities of shape (..., T)."""
-        return (probabilities >= self.review_low) & (probabilities < self.review_high)
+    def in_review(self, probabilities: FloatArray, sentences: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which tags of an article a person should look at: those near their threshold, and carried ones that no sentence shows well.
+
+        Args:
+            probabilities: of the article, shape (T,).
+            sentences: probabilities of its sentences, shape (S, T) with S >= 1.
+        """
+        near = (probabilities >= self.review_low) & (probabilities < self.review_high)
+        weak = sentences.max(axis=0) < self.weak_evidence
+        return np.asarray(near | (self.carried(probabilities) & weak))
 
     def evidence_rows(self, probabilities: FloatArray, tag: int) -> list[int]:
         """Numbers, in reading order, of the sentences that carry a tag the article carries, at most `MAX_EVIDENCE`.
@@ -120,6 +129,6 @@ class Decision:
             tags=tuple(self.names[tag] for tag in carried),
             scores={name: float(score) for name, score in zip(self.names, scores, strict=True)},
             evidence=evidence,
-            review=tuple(self.names[tag] for tag in np.flatnonzero(self.in_review(scores))),
+            review=tuple(self.names[tag] for tag in np.flatnonzero(self.in_review(scores, sentences))),
             model=model,
         )

@@ -23,10 +23,11 @@ __all__ = [
     "Row",
     "check_kind",
     "file_kind",
-    "list_files",
+    "find_files",
     "read_articles",
     "read_file",
     "read_line",
+    "read_page",
 ]
 
 FORMATS = {
@@ -64,11 +65,11 @@ def read_articles(paths: Iterable[str | Path], columns: Columns | None = None, k
             found = _guarded("standard input", lambda: _read_stream(sys.stdin.buffer, columns, kind))
             yield from (row for row, _ in found)
             continue
-        for file in list_files(Path(path)):
+        for file in find_files(Path(path)):
             yield from (row for row, _ in read_file(file, columns, kind))
 
 
-def list_files(path: Path) -> list[Path]:
+def find_files(path: Path) -> list[Path]:
     """A file itself; of a folder every file of a known kind below it, by name."""
     if not path.is_dir():
         return [path]
@@ -117,7 +118,9 @@ def _read_file(file: Path, columns: Columns, kind: str | None) -> Iterator[Place
 
 def _read_stream(stream: IO[bytes], columns: Columns, kind: str | None) -> Iterator[Placed]:
     if kind is None:
-        stream = buffered = io.BufferedReader(cast("io.RawIOBase", stream))
+        # A buffer around a buffer would wait until it is full, and a stream may bring one line an hour.
+        buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+        stream = buffered
         kind = "jsonl" if buffered.peek(64).lstrip()[:1] == b"{" else "text"
     if kind == "parquet":
         raise InputError("Parquet on standard input", "a file", "Name the Parquet file.")
@@ -152,14 +155,24 @@ def _read_text(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:
 
 
 def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001
+    yield read_page(read_whole(stream, name, MAX_PAGE), name)
+
+
+def read_page(content: bytes, name: str) -> Article:
+    """The article of an HTML page, without its furniture; its id is `name`.
+
+    Raises:
+        InputError: the page holds no article.
+        MissingExtraError: trafilatura is not installed.
+    """
     try:
         from trafilatura import bare_extraction
     except ImportError as error:
         raise MissingExtraError(error.name or "trafilatura", "files") from error
-    page = bare_extraction(read_whole(stream, name, MAX_PAGE), include_comments=False, include_tables=False, with_metadata=True)
+    page = bare_extraction(content, include_comments=False, include_tables=False, with_metadata=True)
     if page is None or not page.text:
         raise InputError(f"{name}: no article text", "a page with an article", "Save the page's text as .txt.")
-    yield Article(page.text, id=name, title=page.title or None)
+    return Article(page.text, id=name, title=page.title or None)
 
 
 def _read_jsonl(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-from newswatch.reading import FORMATS, list_files
+from newswatch.reading import FORMATS, find_files
 from newswatch.stream import PACKED, printable
 from newswatch_labels.errors import InputError
 
@@ -55,7 +55,7 @@ def find_shards(paths: Iterable[str | Path], out: Path) -> list[Shard]:
             raise InputError(
                 f"{printable(path)}: no input file",
                 f"a file, a folder with files ({', '.join(FORMATS)}; {' or '.join(PACKED)} behind), or a glob that matches some",
-                "Check the path; save standard input to a file first.",
+                "Check the path; what lies below --out is no input, and standard input must be saved to a file first.",
             )
         files.update(dict.fromkeys(found))
     return [Shard(file, _name(file), file.stat().st_size) for file in files]
@@ -71,7 +71,7 @@ def _expand(path: str | Path, out: Path) -> Iterator[Path]:
         tops = [top for top in tops if top.is_file()]
     else:
         tops = [given] if given.is_dir() else []
-    for file in (file.resolve() for top in tops for file in list_files(top)):
+    for file in (file.resolve() for top in tops for file in find_files(top)):
         if not file.is_relative_to(out):
             yield file
 

@@ -22,7 +22,16 @@ def test_calibration_threshold_and_band() -> None:
     scores = RULES.article_probabilities(np.array([0.0, 0.0]))
     np.testing.assert_allclose(scores, [0.5, 1 / (1 + np.exp(-1))])
     assert RULES.carried(scores).tolist() == [False, True]
-    assert RULES.in_review(np.array([[0.3, 0.5], [0.7, 0.5]])).tolist() == [[True, False], [False, False]]
+    shown = np.ones((1, 2))
+    assert RULES.in_review(np.array([0.3, 0.5]), shown).tolist() == [True, False]
+    assert RULES.in_review(np.array([0.7, 0.5]), shown).tolist() == [False, False]
+
+
+def test_a_carried_tag_that_no_sentence_shows_well_asks_for_review() -> None:
+    rules = Decision(SCHEME, dict.fromkeys(SCHEME.names, TagRule(weak_evidence=0.4)))
+    sentences = np.array([[0.39, 0.1], [0.2, 0.41]])
+    assert rules.in_review(np.array([0.99, 0.99]), sentences).tolist() == [True, False]
+    assert rules.in_review(np.array([0.1, 0.1]), sentences).tolist() == [False, False]
 
 
 def test_evidence_is_the_best_sentences_in_reading_order() -> None:

@@ -1,8 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from newswatch.decision import probability
+from newswatch.model import Logits
+from newswatch.text import Document
+from newswatch_labels import Record, Scheme
 from newswatch_training.calibration import fit_platt
+from newswatch_training.deciding import WEAK_EVIDENCE, fit_decision
+from newswatch_training.examples import Examples
 from newswatch_training.metrics import calibration_error
 from newswatch_training.thresholds import REVIEW_MISS, REVIEW_WRONG, choose_thresholds, review_band
 
@@ -69,6 +76,17 @@ def test_review_band_holds_what_it_promises_on_new_data(seed: int) -> None:
     assert (new[truth] < low).mean() == pytest.approx(REVIEW_MISS, abs=0.01)
     assert (~truth[new >= high]).mean() <= REVIEW_WRONG + 0.01
     assert low <= 0.5 <= high
+
+
+def test_weak_evidence_asks_for_review_only_where_evidence_was_marked() -> None:
+    scheme = Scheme.of_names(["talks"])
+    logits = [Logits(np.array([value]), np.array([[value]])) for value in (-2.0, 2.0) * 30]
+    labels = np.array([[value] for value in (False, True) * 30])
+    records = tuple(Record(id=str(row), text="They met.", labels=()) for row in range(60))
+    documents = (Document.read("They met."),) * 60
+    marked = Examples(scheme, records, documents, labels, np.ones_like(labels), tuple(labels[row : row + 1] for row in range(60)))
+    assert fit_decision(logits, marked).rules["talks"].weak_evidence == WEAK_EVIDENCE
+    assert fit_decision(logits, replace(marked, evidence=(None,) * 60)).rules["talks"].weak_evidence == 0.0
 
 
 def test_band_of_a_tag_with_few_examples_is_wide() -> None:

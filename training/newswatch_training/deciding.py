@@ -10,6 +10,8 @@ from newswatch_training.calibration import fit_platt
 from newswatch_training.examples import Examples
 from newswatch_training.thresholds import choose_thresholds, review_band
 
+WEAK_EVIDENCE = 0.4  # of the tags carried on sentences below it hardly more than half are right (docs/log.md)
+
 
 def fit_decision(logits: Sequence[Logits], examples: Examples) -> Decision:
     """Fit the rules of every tag.
@@ -25,6 +27,7 @@ def fit_decision(logits: Sequence[Logits], examples: Examples) -> Decision:
     thresholds = (choose_thresholds(probabilities, labels, known) + 0.5) / 2
     bands = [review_band(p[k], y[k], t) for p, y, k, t in zip(probabilities.T, labels.T, known.T, thresholds, strict=True)]
     sentence_platt, evidence_thresholds = _fit_evidence(logits, examples)
+    weak = WEAK_EVIDENCE if any(marks is not None and len(marks) for marks in examples.evidence) else 0.0
     rules = {
         name: TagRule(
             slope=float(platt[tag, 0]),
@@ -35,6 +38,7 @@ def fit_decision(logits: Sequence[Logits], examples: Examples) -> Decision:
             sentence_slope=float(sentence_platt[tag, 0]),
             sentence_intercept=float(sentence_platt[tag, 1]),
             evidence_threshold=float(evidence_thresholds[tag]),
+            weak_evidence=weak,
         )
         for tag, name in enumerate(examples.scheme.names)
     }

@@ -38,14 +38,17 @@ def decide(logits: Sequence[Logits], decision: Decision, examples: Examples) -> 
     carried = decision.carried(probabilities)
     empty = np.array([not document.sentences for document in examples.documents])
     carried[empty] = False
+    review = np.zeros_like(carried)
     evidence = []
-    for own, tags in zip(logits, carried, strict=True):
+    for row, own in enumerate(logits):
         shown = np.zeros(own.sentences.shape, dtype=np.bool_)
-        sentences = decision.sentence_probabilities(own.sentences)
-        for tag in np.flatnonzero(tags):
-            shown[decision.evidence_rows(sentences, int(tag)), tag] = True
+        if len(shown):
+            sentences = decision.sentence_probabilities(own.sentences)
+            review[row] = decision.in_review(probabilities[row], sentences)
+            for tag in np.flatnonzero(carried[row]):
+                shown[decision.evidence_rows(sentences, int(tag)), tag] = True
         evidence.append(shown)
-    return Outcome(examples, probabilities, carried, decision.in_review(probabilities), tuple(evidence))
+    return Outcome(examples, probabilities, carried, review, tuple(evidence))
 
 
 def join_outcomes(parts: Sequence[Outcome], rows: Sequence[NDArray[Any]], examples: Examples) -> Outcome:

@@ -1,0 +1,1 @@
+"""The desk: the page for analysts and the routes behind it."""

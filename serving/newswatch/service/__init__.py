@@ -1,0 +1,1 @@
+"""The service: newswatch over HTTP, for other programs and for people."""

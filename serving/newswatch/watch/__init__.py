@@ -1,0 +1,1 @@
+"""Watching: feeds, folders and standard input, each new article scored and stored once."""
