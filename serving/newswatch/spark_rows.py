@@ -46,6 +46,8 @@ def find_inputs(paths: Iterable[str], out: Path, kind: str | None) -> dict[str, 
                 f"{', '.join(KINDS)} (plain or .gz) for --engine spark",
                 "Name its kind with --format, or use --engine local.",
             )
+        if of == "csv" and _literal(address) != address:  # Spark expands the names of such files once more as it reads them
+            raise InputError(address, "for --engine spark a CSV file without any of []{}*? in its path", "Rename it.")
         found.setdefault(of, []).append(address)
     return found
 

@@ -189,8 +189,8 @@ def test_command_reads_three_kinds_and_puts_apart_what_cannot_be_scored(
 
     records, given, out = small_records[:90], tmp_path / "in put", tmp_path / "out"
     given.mkdir()
-    (given / "a.jsonl.gz").write_bytes(gzip.compress(b"\n".join(map(line, records[:30])) + BAD))
-    with (given / "b [1].csv").open("w", encoding="utf-8-sig", newline="") as file:
+    (given / "a [1].jsonl.gz").write_bytes(gzip.compress(b"\n".join(map(line, records[:30])) + BAD))
+    with (given / "b.csv").open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([("title", "id", "text"), *((r.title, r.id, r.text) for r in records[30:60])])
     rows = [{"id": r.id, "text": r.text, "title": r.title or None} for r in records[60:]] + [{"id": "null", "text": None, "title": None}]
@@ -210,11 +210,11 @@ def test_command_reads_three_kinds_and_puts_apart_what_cannot_be_scored(
         agree(made[str(identity)], expected)
 
     faults = read_json(out / "quarantine")
-    assert Counter(Path(fault["file"]).name for fault in faults) == {"a.jsonl.gz": 3, "c.parquet": 1, "d.parquet": 1, "e.jsonl.gz": 1}
+    assert Counter(Path(fault["file"]).name for fault in faults) == {"a [1].jsonl.gz": 3, "c.parquet": 1, "d.parquet": 1, "e.jsonl.gz": 1}
     assert {Path(fault["file"]).parent for fault in faults} == {given}
     assert all(fault["reason"] for fault in faults)
     assert [(f["row"], f["place"]) for f in faults if f["file"].endswith("c.parquet")] == [(31, "c.parquet:31")]
-    assert {f["content"] for f in faults if "a.jsonl" in f["file"]} == {
+    assert {f["content"] for f in faults if ".jsonl" in f["file"] and f["content"]} == {
         '{"id": "broken", "text": ', '{"id": "none"}', '{"id": "bytes", "text": "\\xff"}'
     }  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
@@ -313,6 +313,9 @@ def test_what_spark_cannot_read_or_do_is_said(spark: "SparkSession", bundle: Bun
     (tmp_path / "a.csv").write_text("id,body\n1,A denial.\n")
     with pytest.raises(InputError, match="--text-column"):
         run_batch([str(tmp_path / "a.csv")], tmp_path / "out", bundle=bundle.folder)
+    (tmp_path / "a[1].csv").write_text("id,text\n1,A denial.\n")
+    with pytest.raises(InputError, match="Rename it"):
+        run_batch([str(tmp_path / "a[1].csv")], tmp_path / "out", bundle=bundle.folder)
     with pytest.raises(InputError, match="output 'xml'"):
         run_batch([str(tmp_path / "a.csv")], tmp_path / "out", bundle=bundle.folder, output="xml")
     with pytest.raises(SparkError, match=r"spark\.jars\.packages"):

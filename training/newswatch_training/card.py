@@ -20,11 +20,20 @@ HEADLINE = {
 }
 
 
-def write_card(name: str, kind: str, scheme: Scheme, census: Census, metrics: Mapping[str, float], corpus: Mapping[str, Any]) -> str:
+def write_card(
+    name: str,
+    kind: str,
+    scheme: Scheme,
+    census: Census,
+    metrics: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    corpus: Mapping[str, Any],
+) -> str:
     """Markdown text of the card.
 
     Args:
         metrics: `cv.*` cross-validated by event, `time.*` on the newest fifth, named as in `metrics.measure`.
+        intervals: of figures by event, as `bootstrap.f1_intervals` gives them.
     """
     head = [(label, *(_figure(metrics, f"{part}.{key}") for part in ("cv", "time"))) for key, label in HEADLINE.items()]
     tags = [
@@ -32,6 +41,7 @@ def write_card(name: str, kind: str, scheme: Scheme, census: Census, metrics: Ma
             tag,
             census.tags[tag],
             *(_figure(metrics, f"cv.{key}.{tag}") for key in ("precision", "recall", "f1")),
+            _interval(intervals, f"f1.{tag}"),
             _figure(metrics, f"time.f1.{tag}"),
         )
         for tag in scheme.names
@@ -52,7 +62,10 @@ fold they are measured on. Beside it: trained on the past, measured on the newes
 
 {_table(("figure", "by event", "by time"), head)}
 
-{_table(("tag", "records", "precision", "recall", "F1", "F1 by time"), tags)}
+The 95 % interval of macro F1 by event is {_interval(intervals, "macro_f1")}: drawn by bootstrap over events, it says how far the
+figure would move with other events of the same kind, not with other outlets.
+
+{_table(("tag", "records", "precision", "recall", "F1", "95 % interval", "F1 by time"), tags)}
 
 ## Limits
 
@@ -69,6 +82,10 @@ not as the only ground of any decision about safety.
 
 def _figure(metrics: Mapping[str, float], key: str) -> str:
     return f"{metrics[key]:.3f}" if key in metrics else "-"
+
+
+def _interval(intervals: Mapping[str, tuple[float, float]], key: str) -> str:
+    return "{:.3f} to {:.3f}".format(*intervals[key]) if key in intervals else "-"
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

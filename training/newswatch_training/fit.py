@@ -20,6 +20,7 @@ from newswatch_labels.errors import RecordError
 from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
 from newswatch_training.augmentation import USUAL, Augmentation
+from newswatch_training.bootstrap import f1_intervals
 from newswatch_training.card import write_card
 from newswatch_training.champion import promote
 from newswatch_training.cross_validation import CrossValidation, Fitter, hold_out, judge, others, past_rows, split_folds, validate_on_newest
@@ -175,7 +176,8 @@ def fit_bundle(
         metrics={name.removeprefix("cv."): value for name, value in metrics.items() if name.startswith("cv.")},
         mlflow={"run_id": run.id, "tracking_uri": run.uri},
     )
-    card = write_card(f"{NAME}@{version}", final.kind, scheme, take_census(corpus.records, scheme), metrics, provenance.corpus)
+    census, intervals = take_census(corpus.records, scheme), f1_intervals(validation.outcome, groups)
+    card = write_card(f"{NAME}@{version}", final.kind, scheme, census, metrics, intervals, provenance.corpus)
     advance("writing and proving the bundle")
     folder = settings.store / "bundles" / version
     bundle = write_bundle(folder, final, validation.decision, examples, provenance, card, validation.logits)
