@@ -34,11 +34,17 @@ def home(bundle: Bundle, tmp_path: Path) -> Path:
 
 
 def test_python_example_runs(home: Path) -> None:
-    (example,) = blocks("python")
+    example = blocks("python")[0]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEWSWATCH")}
     ended = subprocess.run([sys.executable, "-c", example], cwd=home, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 0, ended.stderr
     assert "denial" in ended.stdout
+
+
+def test_client_example_names_what_is_there() -> None:
+    (example,) = [block for block in blocks("python") if "newswatch.client" in block]
+    compile(example, "README.md", "exec")
+    exec("\n".join(line for line in example.splitlines() if line.startswith("from ")), {})
 
 
 def test_commands_exist_with_their_options() -> None:
@@ -64,6 +70,7 @@ def test_tree_names_files_that_exist() -> None:
         "serving": ROOT / "serving/newswatch",
         "training": ROOT / "training/newswatch_training",
     }
+    assert len(re.findall(r"\w+\.py", tree)) > 80
     part = ""
     for line in tree.splitlines():
         part = line.split("/")[0] if line.split("/")[0] in folders else part
