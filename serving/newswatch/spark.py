@@ -5,6 +5,7 @@ Executors need newswatch and the extra `spark` installed; the bundle is shipped 
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -205,6 +206,7 @@ def _session(master: str | None) -> Iterator["SparkSession"]:
         builder = builder.master(master)
     if master and master.startswith("local"):
         builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the first python3 on the path, which may lack our packages
     spark = builder.getOrCreate()
     try:
         configured = spark.sparkContext.getConf()

@@ -30,7 +30,8 @@ def model(ensemble: Bundle) -> EnsembleModel:
 
 def test_bundle_holds_everything(ensemble: Bundle) -> None:
     files = {path.name for path in ensemble.folder.iterdir()}
-    assert files == {"README.md", "bundle.json", "encoder.onnx", "golden.jsonl", "linear.npz", "tokenizer.json", "vocabulary.txt"}
+    model = {"encoder.onnx", "linear.npz", "tokenizer.json", "vocabulary.txt"}
+    assert files == {"README.md", "bundle.json", "golden.jsonl", "held_out.npz", "trained_on.txt"} | model
     settings = ensemble.manifest["model"]
     assert settings["kind"] == "ensemble"
     assert settings["encoder"]["precision"] == "int8"

@@ -116,7 +116,8 @@ def test_mlflow_models_serve_answers_as_the_function(store: Path, scorer: Scorer
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", CHAMPION, "--env-manager", "local", "-p", str(port), "-w", "1"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": local_uri(store)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # mlflow looks for uvicorn there
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": local_uri(store), "PATH": path}
     server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for attempt in Retrying(

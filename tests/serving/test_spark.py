@@ -244,7 +244,14 @@ query.awaitTermination()
 """
     log = tmp_path / "log"
     with log.open("wb") as sink:
-        job = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdout=sink, stderr=sink, start_new_session=True)
+        job = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+            env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        )
     wait_for(lambda: len(list(out.glob("articles/*/_SUCCESS"))) >= 2 or job.poll() is not None, log)
     os.killpg(job.pid, signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL, log.read_text()
@@ -320,6 +327,20 @@ def test_what_spark_cannot_read_or_do_is_said(spark: "SparkSession", bundle: Bun
         run_batch([str(tmp_path / "a.csv")], tmp_path / "out", bundle=bundle.folder, output="xml")
     with pytest.raises(SparkError, match=r"spark\.jars\.packages"):
         score_stream(spark, "127.0.0.1:1", str(tmp_path / "out"), str(tmp_path / "kept"), bundle=bundle.folder, kind="kafka")
+
+
+def test_command_alone_scores_with_this_very_python(bundle: Bundle, tmp_path: Path) -> None:
+    """No session is there, and the python3 on the path has none of our packages."""
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "ISIS gunmen ambushed a patrol near Daquq and killed two policemen."}\n')
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to("/bin/false")
+    arguments = ["batch", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "out"), "--bundle", str(bundle.folder), "--engine", "spark"]
+    code = f"import sys; sys.argv[1:] = {arguments!r}; from newswatch.cli import main; main()"
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {name: value for name, value in os.environ.items() if name != "PYSPARK_PYTHON"} | {"PATH": path}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert [row["id"] for row in read_json(tmp_path / "out" / "articles")] == ["a"]
 
 
 def test_missing_java_is_said(bundle: Bundle, tmp_path: Path) -> None:
