@@ -69,7 +69,10 @@ def test_other_tags_work_from_check_to_evidence(home: Path) -> None:
     assert set(stats["tags"]) == set(SENTENCES)
     call(home, "newswatch-labels", "split", "corpus.jsonl", "parts", *own)
     call(home, "newswatch-labels", "export", "corpus.jsonl", "tasks.json", "--to", "label-studio", *own)
-    call(home, "newswatch-train", "fit", "--model", "linear", "--corpus", "corpus.jsonl", *own)
+    fitted = call(home, "newswatch-train", "fit", "--model", "linear", "--corpus", "corpus.jsonl", *own)
+    assert "by event" in fitted
+    assert "by time" in fitted
+    assert "cascade" not in fitted
 
     bundle = Bundle.load(home / "mlruns" / "champion")
     assert bundle.scheme == scheme

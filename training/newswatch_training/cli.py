@@ -84,7 +84,7 @@ def fit(
         return
     measured = newest if newest is not None else model is ModelKind.LINEAR
     result = run_fit(found, str(corpus), tags, settings, FitSettings(folds=folds, seed=seed, newest=measured, promote=promote, store=store))
-    _print_metrics(result.metrics, ("cv", "cascade", "time"), tags.names, ("by event", "with the cascade", "by time"))
+    _print_metrics(result.metrics, {"cv.": "by event", "cascade.": "with the cascade", "time.": "by time"}, tags.names)
     out.print(f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True)
     out.print(f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True)
 
@@ -112,7 +112,7 @@ def evaluate(
             json.dumps({"bundle": loaded.label, "metrics": metrics, "errors": [asdict(e) for e in worst]}, ensure_ascii=False, indent=1)
         )
     else:
-        _print_metrics(metrics, ("",), loaded.scheme.names, (str(data),))
+        _print_metrics(metrics, {"": str(data)}, loaded.scheme.names)
         for error in worst:
             out.print(f"{error.kind} {error.tag} ({error.probability:.2f}) {error.id}: {error.sentence}", markup=False, highlight=False)
     if corpus.faults:
@@ -179,12 +179,12 @@ def suspects(
             out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_metrics(metrics: dict[str, float], parts: tuple[str, ...], names: tuple[str, ...], titles: tuple[str, ...]) -> None:
-    """A table of overall figures and one of tags; `parts` are the prefixes of the figures' names."""
-    prefixes = [f"{part}." if part else "" for part in parts if not part or f"{part}.macro_f1" in metrics]
-    rows = [(key, *(metrics[f"{p}{key}"] for p in prefixes)) for key in OVERALL if all(f"{p}{key}" in metrics for p in prefixes)]
-    out.print(table("Overall", ("figure", *titles[: len(prefixes)]), rows))
-    for prefix, title in zip(prefixes, titles, strict=False):
+def _print_metrics(metrics: dict[str, float], parts: dict[str, str], names: tuple[str, ...]) -> None:
+    """A table of overall figures and one of tags; `parts` has the title of each prefix of the figures' names."""
+    measured = {prefix: title for prefix, title in parts.items() if f"{prefix}macro_f1" in metrics}
+    rows = [(key, *(metrics[f"{p}{key}"] for p in measured)) for key in OVERALL if all(f"{p}{key}" in metrics for p in measured)]
+    out.print(table("Overall", ("figure", *measured.values()), rows))
+    for prefix, title in measured.items():
         if prefix == "cascade.":
             continue
         tags = [
