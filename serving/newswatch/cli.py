@@ -106,9 +106,9 @@ def prediction_table(prediction: Prediction, bundle: Bundle, evidence: bool = Tr
     shown = [name for name in bundle.scheme.names if name in prediction.tags or name in prediction.review]
     for name in sorted(shown, key=lambda tag: -prediction.scores[tag]):
         carried = name in prediction.tags
-        mark = " (review)" if name in prediction.review else ""
+        mark = "\n(review)" if name in prediction.review else ""
         cells = [
-            f"[bold]{name}[/bold]{mark}" if carried else f"[dim]{name} not carried{mark}[/dim]",
+            f"[bold]{name}[/bold]{mark}" if carried else f"[dim]{name}\nnot carried (review)[/dim]",
             f"{prediction.scores[name]:.2f}",
         ]
         if evidence:
