@@ -95,7 +95,7 @@ def test_halves_of_the_corpus_drawn_at_random_show_no_drift(bundle: Bundle, whol
 def test_a_change_of_subject_is_drift_and_says_which(bundle: Bundle, whole: Sample, small_records: list[Record]) -> None:
     isis = [row for row, r in enumerate(small_records) if {"isis_attack", "isis_threat"} & set(r.labels)]
     others = [row for row in range(len(small_records)) if row not in isis]
-    new = isis[::2] + others[::12]
+    new = isis[::2] + others[::30]
     found = against(bundle, take(whole, [row for row in range(len(small_records)) if row not in new]), take(whole, new))
     drifted = {(figure.part, figure.tag) for figure in found.figures if figure.drifted}
     assert {("rate", "isis_attack"), ("scores", "isis_attack")} <= drifted
