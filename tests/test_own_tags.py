@@ -90,3 +90,10 @@ def test_other_tags_work_from_check_to_evidence(home: Path) -> None:
 
     assert "macro_f1" in call(home, "newswatch-train", "evaluate", "mlruns/champion", "parts/test.jsonl").replace(" ", "_")
     assert "flood" in call(home, "newswatch", "bundle", "show")
+
+    call(home, "newswatch", "batch", "new.jsonl", "--out", "scored", "--workers", "1")
+    (row,) = [json.loads(line) for path in (home / "scored").glob("new-*.jsonl") for line in path.read_text().splitlines()]
+    assert row == made.to_dict()
+    report = json.loads(call(home, "newswatch-train", "retrain", "--model", "linear", "--corpus", "corpus.jsonl", "--json", *own))
+    assert report["promoted"]
+    assert {gate["name"] for gate in report["gates"]} >= {"floor", "macro_f1", "core.flood"}
