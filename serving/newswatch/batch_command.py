@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from newswatch.options import BundleOption, CascadeOption, IdField, KindOption, TextField, TitleField
 from newswatch.reading import Columns
 from newswatch.summary import SUMMARY, Summary
 from newswatch_labels.errors import InputError
@@ -30,20 +31,16 @@ class Engine(StrEnum):
 def batch(
     paths: Annotated[list[str], typer.Argument(help="Files (JSONL, CSV, Parquet, text, HTML; .gz and .zst too), folders or globs.")],
     folder: Annotated[Path, typer.Option("--out", help="Folder of the output; a run started again goes on in it.")],
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")
-    ] = None,
+    bundle: BundleOption = None,
     output: Annotated[str, typer.Option(help="jsonl or parquet.")] = "jsonl",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that score, one thread each; default: one a processor.")] = None,
     dedupe: Annotated[bool, typer.Option("--dedupe", help="Mark copies of an earlier article (duplicate_of).")] = False,
     evidence: Annotated[bool, typer.Option(help="Write the sentences that carry each tag.")] = True,
-    cascade: Annotated[
-        bool, typer.Option(help="Let an ensemble's linear model answer alone where it is certain that there is no tag.")
-    ] = True,
-    kind: Annotated[str | None, typer.Option("--format", help="text, html, jsonl, csv or parquet; default: by the file's ending.")] = None,
-    text_column: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
-    id_column: Annotated[str, typer.Option(help="Field or column that holds the id.")] = "id",
-    title_column: Annotated[str, typer.Option(help="Field or column that holds the title.")] = "title",
+    cascade: CascadeOption = True,
+    kind: KindOption = None,
+    text_column: TextField = "text",
+    id_column: IdField = "id",
+    title_column: TitleField = "title",
     engine: Annotated[Engine, typer.Option(help="local: this machine's processors; spark: a Spark cluster.")] = Engine.local,
     master: Annotated[str | None, typer.Option(help="Address of the Spark master (spark://host:7077, local[2]).")] = None,
 ) -> None:

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ from rich.table import Table
 from newswatch import __version__
 from newswatch.batch_command import batch
 from newswatch.bundle import Bundle
+from newswatch.options import BundleArgument, BundleOption, CascadeOption, IdField, KindOption, TextField, TitleField
 from newswatch.prediction import Prediction
 from newswatch.reading import Columns, Fault, read_articles
 from newswatch.scorer import Article, Scorer
@@ -31,9 +31,6 @@ app.command()(serve)
 app.add_typer(store_app, name="store")
 app.command()(batch)
 app.command()(watch)
-
-BundlePath = Annotated[Path | None, typer.Option("--bundle", help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
-BundleArgument = Annotated[Path | None, typer.Argument(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -54,16 +51,14 @@ def score(
     paths: Annotated[
         list[str], typer.Argument(help="Files (text, HTML, JSONL, CSV, Parquet; .gz, .zst), folders, or - for standard input.")
     ],
-    bundle: BundlePath = None,
+    bundle: BundleOption = None,
     as_table: Annotated[bool, typer.Option("--table", help="Print tables for the eye instead of JSON lines.")] = False,
     evidence: Annotated[bool, typer.Option(help="Show the sentences that carry each tag.")] = True,
-    cascade: Annotated[
-        bool, typer.Option(help="Let an ensemble's linear model answer alone where it is certain that there is no tag.")
-    ] = True,
-    kind: Annotated[str | None, typer.Option("--format", help="text, html, jsonl, csv or parquet; default: by the file's ending.")] = None,
-    text_column: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
-    id_column: Annotated[str, typer.Option(help="Field or column that holds the id.")] = "id",
-    title_column: Annotated[str, typer.Option(help="Field or column that holds the title.")] = "title",
+    cascade: CascadeOption = True,
+    kind: KindOption = None,
+    text_column: TextField = "text",
+    id_column: IdField = "id",
+    title_column: TitleField = "title",
 ) -> None:
     """Score articles: a JSON line each. Rows that hold no article are named on stderr, and the exit status is then 3."""
     scorer = Scorer.load(bundle, cascade=cascade)

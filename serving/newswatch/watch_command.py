@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from newswatch.options import BundleOption
 from newswatch.scorer import Scorer
 from newswatch.store import Store
 from newswatch.stored_article import StoredArticle
@@ -22,7 +23,7 @@ StorePath = Annotated[Path, typer.Option("--db", help="SQLite file of articles, 
 def watch(
     sources: Annotated[list[str], typer.Argument(help="Feeds (URLs of RSS or Atom), folders, files, or - for standard input.")],
     db: StorePath = Path("newswatch.db"),
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")] = None,
+    bundle: BundleOption = None,
     alert: Annotated[str | None, typer.Option(help="Tags, joined by commas, that are told to --webhook, once a story.")] = None,
     webhook: Annotated[str | None, typer.Option(envvar="NEWSWATCH_WEBHOOK", help="URL that alerts are posted to as JSON.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Go through the sources once and end, for schedulers.")] = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from newswatch.bundle import Bundle
+from newswatch.options import BundleOption, IdField, TextField, TitleField
 from newswatch.reading import Columns, Fault, read_articles
 from newswatch.scorer import Article
 from newswatch_labels.corpus import read_corpus, write_whole
@@ -21,15 +22,15 @@ CORPUS = Path("labels/corpus")
 
 def drift(
     new: Annotated[list[str], typer.Argument(help="New text: files (text, HTML, JSONL, CSV, Parquet; .gz too), folders, or -.")],
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; default: NEWSWATCH_BUNDLE, then mlruns/champion.")] = None,
+    bundle: BundleOption = None,
     corpus: Annotated[Path, typer.Option(help="The records that the bundle was trained on.")] = CORPUS,
     against: Annotated[
         list[str] | None, typer.Option(help="Compare with this earlier text instead of the corpus: files or folders; repeat for more.")
     ] = None,
     to: Annotated[Path, typer.Option("--out", help="Folder to write drift.json and drift.png into.")] = Path("mlruns/drift"),
-    text_column: Annotated[str, typer.Option(help="Field or column that holds the text.")] = "text",
-    id_column: Annotated[str, typer.Option(help="Field or column that holds the id.")] = "id",
-    title_column: Annotated[str, typer.Option(help="Field or column that holds the title.")] = "title",
+    text_column: TextField = "text",
+    id_column: IdField = "id",
+    title_column: TitleField = "title",
     date_column: Annotated[str, typer.Option(help="Field or column that holds the date, as YYYY-MM-DD or its beginning.")] = "date",
     rate: Annotated[float, typer.Option(min=0, max=1, help="Limit: change of the share of articles with a tag.")] = Limits.rate,
     scores: Annotated[
