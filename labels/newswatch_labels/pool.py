@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from newswatch_labels.errors import InputError, NewswatchError
+from newswatch_labels.json_object import parse_object
 from newswatch_labels.record import Record, parse_record
 from newswatch_labels.suggest import Scores
 
@@ -29,7 +30,7 @@ def read_pool(path: Path) -> tuple[list[Record], list[NewswatchError]]:
     for number, line in _lines(path, "JSONL of articles"):
         place = f"{path.name}:{number}"
         try:
-            record = parse_record(json.dumps(_unlabelled(_object(line, place))), None, place, plain=True)
+            record = parse_record(json.dumps(_unlabelled(parse_object(line, place))), None, place, plain=True)
             if record.id in records:
                 raise InputError(f"{place}: id {record.id!r} for the second time", "an id that occurs once", "Rename one.")
             records[record.id] = record
@@ -47,7 +48,7 @@ def read_scores(path: Path) -> Scores:
     scores: dict[str, dict[str, float]] = {}
     for number, line in _lines(path, "JSONL of newswatch score"):
         place = f"{path.name}:{number}"
-        row = _object(line, place)
+        row = parse_object(line, place)
         found = row.get("scores")
         if not isinstance(found, dict) or not found or not all(isinstance(p, float | int) and 0 <= p <= 1 for p in found.values()):
             raise InputError(f"{place}: scores {found!r:.60}", "a probability for every tag", "Score the pool again.")
@@ -72,13 +73,3 @@ def _lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
             yield number, line
-
-
-def _object(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place}: {error}", "one whole JSON object a line", "Mend or remove the line.") from error
-    if not isinstance(row, dict):
-        raise InputError(f"{place}: {type(row).__name__}", "a JSON object", "Mend or remove the line.")
-    return row

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from newswatch.row import MAX_CONTENT, Columns, Fault, Row, read_article, read_r
 from newswatch.scorer import Article
 from newswatch.stream import MAX_ROW, PACKED, check_line, open_stream, printable, read_lines, read_whole
 from newswatch_labels.errors import InputError, MissingExtraError
+from newswatch_labels.json_object import parse_object
 
 __all__ = [
     "FORMATS",
@@ -191,13 +191,7 @@ def read_line(line: bytes, columns: Columns, place: str, number: int | None) -> 
     try:
         check_line(line, place)
         text = _decode(line, place)
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{place}: {error}", "one whole JSON object a line", "Mend or remove the line.") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{place}: {type(row).__name__}", "a JSON object", "Mend or remove the line.")
-        return read_article(row, columns, place)
+        return read_article(parse_object(text, place), columns, place)
     except InputError as error:
         content = line[: 4 * MAX_CONTENT].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
         return Fault(place, error, number, content[:MAX_CONTENT])
