@@ -103,5 +103,6 @@ def _print_summary(summary: Summary, folder: Path) -> None:
         "in quarantine": f"{tally.quarantined:,}",
     }
     out.print(table("Batch", ("what", "value"), facts.items()))
-    out.print(table("Tags", ("tag", "articles"), ((tag, f"{count:,}") for tag, count in tally.tags.most_common())))
+    counts = sorted(tally.tags.items(), key=lambda pair: (-pair[1], pair[0]))
+    out.print(table("Tags", ("tag", "articles"), ((tag, f"{count:,}") for tag, count in counts)))
     out.print(f"Output and {SUMMARY} are in {folder}.", markup=False, highlight=False, soft_wrap=True)

@@ -147,8 +147,8 @@ def _before(store: Path, current: Named | None) -> Named:
     for entry in promoted or found:
         if entry.previous:
             return entry.previous
-    name = current.bundle if current else "none"
-    raise BundleError(f"no champion before {name} in the audit", "an earlier champion", "Name a bundle with --to.")
+    received = f"no champion before {current.bundle} in the audit" if current else f"{store} without a champion"
+    raise BundleError(received, "an earlier champion", "Name a bundle with --to.")
 
 
 def _load_named(named: Named, store: Path) -> Bundle:
