@@ -13,7 +13,6 @@ from newswatch import Bundle, BundleError, InputError, Scorer
 from newswatch.encoder import EncoderModel, Pooling
 from newswatch.ensemble import EnsembleModel
 from newswatch.model import ABSENT, Logits
-from newswatch.runtime import open_graph
 from newswatch.text import Document
 
 LONG = " ".join(f"Gunmen of the Islamic State attacked village number {n} near Daquq and killed two policemen." for n in range(60))
@@ -164,15 +163,14 @@ def test_encoder_alone_loads_and_scores(ensemble: Bundle, model: EnsembleModel) 
     np.testing.assert_array_equal(encoder.logits([document])[0].article, model.encoder.logits([document])[0].article)
 
 
-def test_openvino_says_the_same(ensemble: Bundle, model: EnsembleModel) -> None:
-    pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    graph = open_graph(ensemble.folder / "encoder.onnx", "fp32", "openvino", 1)
-    window = model.encoder.cutter.cut(Document.read(LONG))[0]
-    np.testing.assert_allclose(graph(window.ids, window.pooling()), model.encoder._window_logits(window), atol=0.3)
-
-
 @pytest.mark.parametrize(
-    ("name", "value", "said"), [("RUNTIME", "cuda", "'cuda'"), ("THREADS", "0", "'0' threads"), ("THREADS", "many", "'many' threads")]
+    ("name", "value", "said"),
+    [
+        ("RUNTIME", "cuda", "'cuda'"),
+        ("RUNTIME", "openvino", "openvino for an int8 graph"),
+        ("THREADS", "0", "'0' threads"),
+        ("THREADS", "many", "'many' threads"),
+    ],
 )
 def test_bad_settings_are_named(ensemble: Bundle, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
     monkeypatch.setenv(f"NEWSWATCH_{name}", value)

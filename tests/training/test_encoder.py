@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from newswatch.encoder import EncoderModel, Unit
 from newswatch.model import Logits
+from newswatch.runtime import RUNTIMES, open_graph
 from newswatch_labels import InputError, Record, Scheme
 from newswatch_training.augmentation import Augmentation
 from newswatch_training.backbone import find_backbone
@@ -147,6 +150,22 @@ def test_graph_says_what_the_trained_model_says(
     assert parity.drift < (1e-3 if precision == "fp32" else 0.02)
     check_parity(parity)
     assert {path.name for path in tmp_path.iterdir()} == {"encoder.onnx", "tokenizer.json"}
+
+
+def test_openvino_says_the_same(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    model = export_encoder(make(examples, encoder_settings), tmp_path, "fp32")
+    window = model.cutter.cut(examples.documents[0])[0]
+    given = [open_graph(tmp_path / "encoder.onnx", "fp32", runtime, 1)(window.ids, window.pooling()) for runtime in RUNTIMES]
+    np.testing.assert_allclose(given[0], given[1], atol=0.05)
+
+
+def test_int8_graph_has_attention_as_one_operator(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    training = make(examples, encoder_settings)
+    export_encoder(training, tmp_path, "int8")
+    operators = Counter(node.op_type for node in onnx.load(tmp_path / "encoder.onnx").graph.node)
+    assert operators["QAttention"] == training.net.backbone.config.num_hidden_layers
+    assert not operators["Softmax"]
 
 
 def test_parity_counts_flips_and_the_gate_refuses() -> None:

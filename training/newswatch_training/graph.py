@@ -2,10 +2,12 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +56,8 @@ class _Serving(nn.Module):
 def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> EncoderModel:
     """Write encoder.onnx and tokenizer.json into `folder`, and open them as a service would.
 
-    Matrices are quantised to int8, each output channel by itself, activations as they come (ONNX Runtime's dynamic quantisation).
+    For int8 each layer's attention becomes one operator, where ONNX Runtime knows the backbone's form of it, and matrices are
+    quantised, each output channel by itself, activations as they come (ONNX Runtime's dynamic quantisation).
 
     Args:
         precision: "int8" or "fp32".
@@ -78,6 +81,7 @@ def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> E
                 dynamo=False,
             )
             if precision == "int8":
+                fuse_attention(whole, net.backbone.config)
                 quantise(whole, folder / GRAPH)
             else:
                 whole.replace(folder / GRAPH)
@@ -88,25 +92,52 @@ def export_encoder(training: EncoderTraining, folder: Path, precision: str) -> E
     return EncoderModel(folder, training.settings.window, training.pooling(), precision, training.unit)
 
 
+def fuse_attention(whole: Path, config: Any) -> None:
+    """Make each layer's attention one operator in the graph at `whole`; a form that is not known stays as it is.
+
+    Args:
+        config: of the backbone.
+    """
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    options = FusionOptions("bert")
+    # What else it fuses is slower on CPUs, or done when the graph is opened.
+    for other in ("skip_layer_norm", "bias_skip_layer_norm", "embed_layer_norm", "bias_gelu", "gelu_approximation"):
+        setattr(options, f"enable_{other}", False)
+    heads, width = getattr(config, "num_attention_heads", 0), getattr(config, "hidden_size", 0)
+    with _quiet_root_logger():
+        model = optimize_model(str(whole), "bert", heads, width, optimization_options=options, opt_level=0)
+        model.save_model_to_file(str(whole))
+
+
 def quantise(whole: Path, target: Path) -> None:
     """Write the graph `whole` to `target` with its matrices in int8; leaves a file between the two beside `whole`."""
+    from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared = whole.with_suffix(".prepared")
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it warns through the root logger of names it chose itself
-    try:
+    with _quiet_root_logger():
         quant_pre_process(whole, prepared, skip_symbolic_shape=True)
         quantize_dynamic(
             prepared,
             target,
             per_channel=True,
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=["MatMul"],
-            extra_options={"MatMulConstBOnly": True},
+            op_types_to_quantize=["MatMul", "Attention"],
+            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": TensorProto.FLOAT},  # of what fused operators give
         )
+
+
+@contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """ONNX Runtime's tools warn through the root logger, of names they chose themselves."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
         root.setLevel(level)
 
