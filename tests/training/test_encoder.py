@@ -105,6 +105,18 @@ def test_every_article_is_in_one_batch_and_every_batch_fits(examples: Examples, 
         assert sum(len(row) for row in batch.rows) == windows
 
 
+def test_epochs_draw_among_articles_without_a_tag(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    labels = examples.labels.copy()
+    labels[10:] = False
+    training = make(replace(examples, labels=labels), replace(encoder_settings, untagged=2.5))
+    drawn = [{article.row for article in training._prepare(random.Random(epoch))} for epoch in range(20)]
+    assert all(rows >= set(range(10)) for rows in drawn)
+    assert {len(rows) for rows in drawn} == {10 + 25}
+    assert set().union(*drawn) == set(range(len(labels)))
+    nothing = make(replace(examples, labels=np.zeros_like(labels)), encoder_settings)
+    assert len(nothing._prepare(random.Random(0))) == len(labels)
+
+
 def test_pooling_in_training_is_the_pooling_that_serves(examples: Examples, encoder_settings: EncoderSettings) -> None:
     training = make(examples, encoder_settings)
     with torch.no_grad():

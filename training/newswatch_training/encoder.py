@@ -109,7 +109,8 @@ class EncoderTraining:
     def _prepare(self, rng: random.Random) -> list[Prepared]:
         """Each article as it is in this epoch; those without a token are left out."""
         made = []
-        for row, passages in self.passages.items():
+        for row in self._draw(rng):
+            passages = self.passages[row]
             if self.augmentation.active:
                 passages = self.augmentation.apply(passages, self._strangers, rng)
             elif row in self._prepared:
@@ -124,6 +125,13 @@ class EncoderTraining:
                 self._prepared[row] = Prepared(windows, marks, row)
                 made.append(self._prepared[row])
         return made
+
+    def _draw(self, rng: random.Random) -> list[int]:
+        """Rows of an epoch: all with a tag, and of the others at most `untagged` for each of them."""
+        tagged = set(np.flatnonzero(self.examples.labels.any(axis=1)).tolist())
+        others = [row for row in self.passages if row not in tagged]
+        kept = set(rng.sample(others, self.settings.untagged_drawn(len(self.passages) - len(others), len(others))))
+        return [row for row in self.passages if row in tagged or row in kept]
 
     def _backward(self, batch: Batch) -> float:
         """Add the gradients of a batch; an article too long for one pass is read twice, in parts (Gao et al. 2021)."""

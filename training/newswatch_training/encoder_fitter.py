@@ -112,7 +112,7 @@ class EncoderFitter:
         jobs = min(jobs, len(many))
         if jobs < 2 or self.hardware.device.type != "cpu":
             return
-        self.watch.begin(self.settings.epochs * sum(len(rows) for rows in many))
+        self.watch.begin(self.settings.epochs * sum(self._articles_per_epoch(rows) for rows in many))
         context = torch.multiprocessing.get_context("spawn")
         threads = max(1, torch.get_num_threads() // jobs)
         with context.Manager() as manager, ProcessPoolExecutor(jobs, context, torch.set_num_threads, (threads,)) as pool:
@@ -126,6 +126,10 @@ class EncoderFitter:
             finally:
                 news.put(None)
                 listener.join()
+
+    def _articles_per_epoch(self, rows: Sequence[int] | NDArray[np.int64]) -> int:
+        tagged = int(self.examples.labels[rows].any(axis=1).sum())
+        return tagged + self.settings.untagged_drawn(tagged, len(rows) - tagged)
 
     def _quiet(self) -> "EncoderFitter":
         """The same without its watch, which stays in this process."""
@@ -164,10 +168,11 @@ class EncoderFitter:
 
     def _train(self, training: EncoderTraining, folder: Path, watched: list[int]) -> None:
         epochs = self.settings.epochs
-        self.watch.begin(epochs * len(training.passages))
+        articles = self._articles_per_epoch(list(training.passages))
+        self.watch.begin(epochs * articles)
         weights = training.master_weights(epochs * training.steps_per_epoch())
         first, best, best_epoch = _resume(folder / CHECKPOINT, weights)
-        self.watch.advance(first * len(training.passages))
+        self.watch.advance(first * articles)
         for epoch in range(first, epochs):
             if watched and epoch - best_epoch > self.patience:
                 break

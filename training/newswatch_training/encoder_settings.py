@@ -32,6 +32,7 @@ class EncoderSettings:
         layer_decay: factor of the rate from each layer to the one below.
         warmup: share of the steps on which the rates rise; they fall linearly afterwards.
         batch_tokens: tokens of a step. An article is never split between steps.
+        untagged: articles without a tag that an epoch reads for each one with a tag, at most; every epoch draws anew.
         evidence_weight, article_weight: of the two parts of the loss.
         temperature: of the pooling of sentences into an article.
         dropout: on sentence states.
@@ -48,6 +49,7 @@ class EncoderSettings:
     warmup: float = 0.06
     weight_decay: float = 0.01
     batch_tokens: int = 4096
+    untagged: float = 3.0
     evidence_weight: float = 1.0
     article_weight: float = 0.5
     temperature: float = 2.0
@@ -58,9 +60,13 @@ class EncoderSettings:
     def __post_init__(self) -> None:
         check_ranges(
             self,
-            positive=("rate", "head_rate", "temperature"),
+            positive=("rate", "head_rate", "temperature", "untagged"),
             shares=("layer_decay", "warmup", "weight_decay", "dropout"),
             least_one=("window", "epochs", "batch_tokens"),
         )
         if self.precision not in list(Precision):
             raise InputError(f"precision is {self.precision!r}", " or ".join(Precision), "Mend the setting.")
+
+    def untagged_drawn(self, tagged: int, untagged: int) -> int:
+        """Articles without a tag that an epoch reads, of so many there are; all where none has a tag."""
+        return min(untagged, int(self.untagged * tagged)) if tagged else untagged
