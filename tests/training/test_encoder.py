@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from newswatch.encoder import EncoderModel, Unit
 from newswatch.model import Logits
@@ -275,6 +276,21 @@ def test_a_finished_fit_is_not_trained_again(examples: Examples, encoder_setting
     np.testing.assert_allclose(one, two, atol=1e-6)
     fitter.fit(np.arange(59))  # other rows are another fit
     assert len(steps) > trained
+
+
+def test_kept_backbone_goes_on_from_what_was_learnt(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    settings = replace(encoder_settings, epochs=1)
+    fitter = EncoderFitter(examples, settings, Augmentation(), tmp_path / "work", hardware=EXACT)
+    rows = np.arange(40)
+    fitter.fit(rows)
+    trained = load_file(next((tmp_path / "work").rglob(CHECKPOINT)))
+    fitter.keep_backbone(rows, tmp_path / "kept")
+    kept = make(examples, replace(settings, backbone=str(tmp_path / "kept"))).net.backbone.state_dict()
+    first = make(examples, settings).net.backbone.state_dict()
+    assert first.keys() == kept.keys()
+    for name, values in kept.items():
+        torch.testing.assert_close(values, trained[f"backbone.{name}"], rtol=0, atol=0)
+    assert any((first[name] != kept[name]).any() for name in first)
 
 
 def test_patience_keeps_events_apart_and_the_best_epoch(

@@ -166,3 +166,21 @@ def test_evaluate_names_rows_with_unknown_tags(store: Path, tmp_path: Path) -> N
     result = CliRunner().invoke(app, ["evaluate", str(store / "champion"), str(data)])
     assert result.exit_code == 3
     assert "Did you mean 'isis_attack'" in result.stderr
+
+
+def test_a_linear_model_keeps_no_backbone(small_corpus: Path, tmp_path: Path) -> None:
+    command = [
+        "fit",
+        "--corpus",
+        str(small_corpus),
+        "--store",
+        str(tmp_path),
+        "--model",
+        "linear",
+        "--keep-backbone",
+        str(tmp_path / "kept"),
+    ]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "--model encoder or ensemble" in result.output
+    assert not list(tmp_path.iterdir())

@@ -67,3 +67,16 @@ def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
     if hasattr(backbone, "pooler"):
         backbone.pooler = None
     return backbone, AutoTokenizer.from_pretrained(folder).backend_tokenizer
+
+
+def save_backbone(trained: Any, name: str, folder: Path) -> None:
+    """Write a trained backbone and its tokenizer into `folder`, with the config and the unused parts of the one it began as.
+
+    Args:
+        name: of the one it began as.
+    """
+    origin = find_backbone(name)
+    whole = AutoModel.from_pretrained(origin, dtype=torch.float32)
+    whole.load_state_dict({key: value.float().cpu() for key, value in trained.state_dict().items()}, strict=False)
+    whole.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(origin).save_pretrained(folder)

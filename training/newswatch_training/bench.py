@@ -30,10 +30,6 @@ PUBLISHED = {
 GRID = {"article_c": (1.0, 3.0, 10.0, 30.0), "balanced": (False, True)}
 
 
-# Of the encoder on corpora that mark no evidence: gentler than where it is marked, chosen on the dev part of satp_relevant.
-UNMARKED = EncoderSettings(window=256, epochs=5, rate=1e-4, layer_decay=1.0)
-
-
 @dataclass(frozen=True)
 class BenchResult:
     """Figures on test with the settings dev chose.

@@ -14,7 +14,7 @@ from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 from newswatch_training.champion_commands import history, promote, rollback
 from newswatch_training.drift_command import drift
-from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings, Precision
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, UNMARKED, EncoderSettings, Precision
 from newswatch_training.model_kind import ModelKind
 from newswatch_training.retrain_command import retrain
 from newswatch_training.tune_command import tune
@@ -52,6 +52,9 @@ def fit(
         int, typer.Option(min=0, help="Encoder: stop after so many epochs without a better macro F1 on a tenth kept apart; 0: never.")
     ] = 0,
     precision: Annotated[Precision, typer.Option(help="Encoder: of the graph that serves.")] = Precision.INT8,
+    keep_backbone: Annotated[
+        Path | None, typer.Option(help="Encoder: also write the trained backbone into this folder, a --backbone for other tags.")
+    ] = None,
     settings_file: Annotated[
         Path | None,
         typer.Option("--settings", help="Settings of the models as JSON, such as tune writes; they win over the options."),
@@ -79,11 +82,14 @@ def fit(
     )
     if settings_file:
         settings = apply_settings(settings_file, settings)
+    if keep_backbone and not settings.encoder:
+        raise InputError("--keep-backbone with the linear model", "--model encoder or ensemble", "Name one of them, or leave it out.")
     if if_changed and is_current(found, tags, settings, store):
         out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
         return
     measured = newest if newest is not None else model is ModelKind.LINEAR
-    result = run_fit(found, str(corpus), tags, settings, FitSettings(folds=folds, seed=seed, newest=measured, promote=promote, store=store))
+    asked = FitSettings(folds=folds, seed=seed, newest=measured, promote=promote, store=store, keep_backbone=keep_backbone)
+    result = run_fit(found, str(corpus), tags, settings, asked)
     _print_metrics(result.metrics, {"cv.": "by event", "cascade.": "with the cascade", "time.": "by time"}, tags.names)
     out.print(f"{result.bundle.label}: fitted in {result.seconds:.0f} s, bundle {result.bundle.folder}", highlight=False, soft_wrap=True)
     out.print(f"run {result.run_id}; look at it: mlflow ui --backend-store-uri {result.tracking_uri}", highlight=False, soft_wrap=True)
@@ -125,12 +131,12 @@ def bench(
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl, dev.jsonl and test.jsonl.")],
     model: Annotated[ModelKind, typer.Option(help="Which model to train.")] = ModelKind.LINEAR,
     backbone: Annotated[str, typer.Option(help="Encoder: a folder or Hugging Face Hub id, or the one shipped.")] = DEFAULT_BACKBONE,
-    epochs: Annotated[int, typer.Option(min=1, help="Encoder: passes over the articles.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Encoder: passes over the articles.")] = UNMARKED.epochs,
     seed: Annotated[int, typer.Option(help="Encoder: seed of its training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fit on train, tune on dev, report on test."""
-    from newswatch_training.bench import UNMARKED, run_bench
+    from newswatch_training.bench import run_bench
 
     if not data.is_dir():
         raise InputError(f"--data {data}", "a folder with train.jsonl, dev.jsonl and test.jsonl", "Check the path.")

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from newswatch.encoder import EncoderModel
 from newswatch_labels.folds import group_records, split_by_event
 from newswatch_training.augmentation import Augmentation
+from newswatch_training.backbone import save_backbone
 from newswatch_training.deciding import fit_decision
 from newswatch_training.encoder import EncoderTraining
 from newswatch_training.encoder_settings import EncoderSettings
@@ -98,6 +99,11 @@ class EncoderFitter:
         check_parity(parity)
         model.parity = asdict(parity)
         return model
+
+    def keep_backbone(self, rows: NDArray[np.int64], folder: Path) -> None:
+        """Write the backbone of the fit on `rows`, which is taken from its checkpoint, as a folder that `backbone` may name."""
+        training, _ = self._train_rows(rows)
+        save_backbone(training.net.backbone, self.settings.backbone, folder)
 
     def forget(self) -> None:
         """Remove the checkpoints of this fitter's own fits; another fit may be under way beside them."""

@@ -79,6 +79,7 @@ class FitSettings:
         newest: also train on the past and measure on the newest fifth; one fit more for each member.
         promote: make the bundle the champion.
         store: folder of the local MLflow store, the bundles and the champion.
+        keep_backbone: folder for the encoder's trained backbone, in the form that `EncoderSettings.backbone` names.
     """
 
     folds: int = 3
@@ -87,6 +88,7 @@ class FitSettings:
     newest: bool = True
     promote: bool = True
     store: Path = STORE
+    keep_backbone: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,10 @@ def fit_bundle(
     run.log_errors(worst_errors(validation.outcome), "worst_errors")
     run.register(bundle)
     if model.encoder:
-        cast("EncoderFitter", fitters["encoder"]).forget()
+        encoder = cast("EncoderFitter", fitters["encoder"])
+        if settings.keep_backbone:
+            encoder.keep_backbone(np.arange(len(examples.records)), settings.keep_backbone)
+        encoder.forget()
     return FitResult(bundle, metrics, run.id, run.uri, seconds)
 
 
