@@ -182,5 +182,5 @@ def test_a_linear_model_keeps_no_backbone(small_corpus: Path, tmp_path: Path) ->
     ]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
-    assert "--model encoder or ensemble" in result.output
+    assert "--model encoder or ensemble" in str(result.exception)
     assert not list(tmp_path.iterdir())
