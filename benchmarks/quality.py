@@ -3,9 +3,9 @@
     python benchmarks/quality.py [--models linear ensemble] [--real FILE] [--store FOLDER] [--json docs/quality.json]
 
 Trains each model as `newswatch-train fit --newest` does: cross-validated by event (contrast pairs whole), and trained on the past and
-measured on the newest fifth (--no-newest leaves that out; --folds 2 saves another third of the time). With --real, labelled real articles are scored by the bundle that came out. The bundles stay in the store;
-the last one is its champion. Models not named keep their figures in the JSON file. On two cores with bfloat16 in hardware about
-three quarters of an hour.
+measured on the newest fifth (--no-newest leaves that out; --folds 2 saves another third of the time). With --real, labelled real
+articles are scored by the bundle that came out. The bundles stay in the store; the last one is its champion. Models not named keep
+their figures in the JSON file. On two cores with bfloat16 in hardware about three quarters of an hour, without it two hours.
 """
 
 import argparse
