@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import random
 import subprocess
 import sys
 import time
@@ -20,26 +19,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from speed_engines import BOTH, CASCADE, ENCODER, ENGINES, FASTTEXT, LINEAR, PEAK, PIPELINE, SENTENCES, serve
+from speed_engines import ENCODER, ENGINES, PEAK, serve
+from speed_plan import make_plan, read_config
+from speed_tables import show, summarise
 
 if TYPE_CHECKING:  # a worker imports what its engine needs and no more: its start is timed
     from newswatch.bundle import Bundle
-    from newswatch.model import Model
-    from newswatch_labels.record import Record
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = 16  # articles scored at once, for throughput
-LONG = (380, 420)
-UNTAGGED = 0.8
-WARM = 300  # records, none of them timed, that fill the linear model's cache of words
 COLD = 3
-FASTTEXT_RECORDS = 600
 PACKAGES = (
     "newswatch", "numpy", "onnxruntime", "openvino", "tokenizers", "torch", "transformers", "sentence-transformers", "scikit-learn",
     "fasttext", "fasttext-wheel", "fasttext-numpy2-wheel",
@@ -49,50 +43,6 @@ PACKAGES = (
 def count_operations(lengths: Sequence[int], layers: int, hidden: int, inner: int) -> float:
     """Multiplications and additions of windows of these many tokens: matrices of every layer, and attention."""
     return float(sum(layers * (2 * n * (4 * hidden**2 + 2 * hidden * inner) + 2 * 2 * n * n * hidden) for n in lengths))
-
-
-# Streams
-
-
-def long_stream(records: Sequence["Record"], count: int, rng: random.Random) -> list[str]:
-    """Articles of `LONG` words: records of that length, then joined shorter ones."""
-    low, high = LONG
-    whole = [record.text for record in records if low <= record.words <= high]
-    found = rng.sample(whole, min(count, len(whole)))
-    short = sorted((record for record in records if record.words < low), key=lambda record: record.words)
-    while len(found) < count:
-        words, parts = 0, []
-        while words < low and (fitting := [record for record in short if record.words <= high - words]):
-            parts.append(rng.choice(fitting))
-            words += parts[-1].words
-        if not parts:
-            raise SystemExit(f"no record of at most {high} words; expected shorter ones. Name another --corpus.")
-        if words >= low:
-            found.append("\n\n".join(part.text for part in parts))
-    return found
-
-
-def mixed_stream(records: Sequence["Record"], count: int, rng: random.Random) -> list[str]:
-    """Four in five articles without a tag, one in five with tags, each in its own length."""
-    untagged = round(UNTAGGED * count)
-    found = []
-    for wanted, pool in ((untagged, [r for r in records if not r.labels]), (count - untagged, [r for r in records if r.labels])):
-        if wanted and not pool:
-            raise SystemExit("no record with, or none without a tag; expected both. Name another --corpus.")
-        texts = [record.text for record in rng.sample(pool, min(wanted, len(pool)))]
-        found += texts
-        found += [_reorder(texts[number % len(texts)], rng) for number in range(wanted - len(texts))]
-    rng.shuffle(found)
-    return found
-
-
-def _reorder(text: str, rng: random.Random) -> str:
-    paragraphs = [part for part in text.split("\n") if part.strip()]
-    rng.shuffle(paragraphs)
-    return "\n\n".join(paragraphs)
-
-
-# The run
 
 
 class Worker:
@@ -230,116 +180,6 @@ class Bench:
         return path
 
 
-def prepare(bundle: "Bundle", records: Sequence["Record"], count: int, backbone: str, work: Path, say: Callable[[str], None]) -> Bench:
-    """Draw the streams, write each member as a bundle of its own, and train what the references need."""
-    left_out: dict[str, str] = {}
-    rng = random.Random(0)
-    streams = {"long": long_stream(records, count, rng), "mixed": mixed_stream(records, count, rng)}
-    timed = {text for texts in streams.values() for text in texts}
-    others = [record for record in records if record.text not in timed] or list(records)
-    say("members, fastText and logistic regression")
-    bundles = _member_bundles(bundle, records, work)
-    for name, key in ((LINEAR, "linear"), (ENCODER, "encoder"), (BOTH, "whole"), (CASCADE, "whole")):
-        if key not in bundles:
-            left_out[name] = f"the bundle holds a {bundle.model.kind} model"
-    if not find_spec("sentence_transformers"):
-        left_out[SENTENCES] = "sentence-transformers is not installed"
-    if fault := _train_fasttext(records[:: max(1, len(records) // FASTTEXT_RECORDS)], work):
-        left_out[FASTTEXT] = fault
-    plan = {
-        "backbone": backbone,
-        "tags": len(bundle.scheme.names),
-        "bundles": bundles,
-        "heads": _fit_heads(len(bundle.scheme.names), backbone, work),
-        "fasttext": str(work / "fasttext.bin"),
-        "streams": streams,
-        "warm": [record.text for record in rng.sample(others, min(WARM, len(others)))],
-        "short": min(others, key=lambda record: record.words).text,
-    }
-    return Bench(plan, work, left_out, say)
-
-
-def _member_bundles(bundle: "Bundle", records: Sequence["Record"], work: Path) -> dict[str, str]:
-    """Folders of the linear member, the encoder and the whole, those that there are."""
-    from newswatch.ensemble import EnsembleModel
-    from newswatch_training.examples import Examples
-    from newswatch_training.export import Provenance, write_bundle
-
-    if not isinstance(bundle.model, EnsembleModel):
-        return {bundle.model.kind: str(bundle.folder)}
-    examples = Examples.prepare(sorted(records, key=lambda record: record.words)[:50], bundle.scheme)
-    origin = Provenance("member", "0", {}, {}, {}, {})
-    members: dict[str, Model] = {"linear": bundle.model.linear, "encoder": bundle.model.encoder}
-    for name, member in members.items():
-        write_bundle(work / name, member, bundle.decision, examples, origin, "")
-    return {"whole": str(bundle.folder), **{name: str(work / name) for name in members}}
-
-
-def _config(backbone: str) -> Any:
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(backbone)
-
-
-def _fit_heads(tags: int, backbone: str, work: Path) -> str:
-    """Logistic regressions on random vectors and labels: their quality does not change their speed."""
-    import joblib
-    import numpy as np
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((200, _config(backbone).hidden_size))
-    heads = OneVsRestClassifier(LogisticRegression()).fit(vectors, rng.random((200, tags)) < 0.3)
-    joblib.dump(heads, work / "heads.joblib")
-    return str(work / "heads.joblib")
-
-
-def _train_fasttext(records: Sequence["Record"], work: Path) -> str | None:
-    """Write fasttext.bin; why not, if not."""
-    try:
-        import fasttext
-    except ImportError as error:
-        return str(error)
-    rows = [f"{' '.join(f'__label__{tag}' for tag in r.labels)} {' '.join(r.text.split())}" for r in records if r.labels]
-    (work / "fasttext.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    # 200,000 buckets are a tenth of fastText's default: less memory, nothing lost on so few records.
-    model = fasttext.train_supervised(str(work / "fasttext.txt"), wordNgrams=2, loss="ova", bucket=200_000, verbose=0)
-    model.save_model(str(work / "fasttext.bin"))
-    return None
-
-
-# What comes out
-
-
-def summarise(measured: Mapping[int, Mapping[str, Figures]], count: int) -> dict[str, Any]:
-    """Medians and ratios, by number of threads and engine."""
-    import numpy as np
-
-    found: dict[str, Any] = {}
-    for threads, engines in measured.items():
-        rows = found[str(threads)] = {}
-        for name, own in engines.items():
-            base = engines.get(PIPELINE, own)
-            row: dict[str, Any] = {}
-            for stream, walls in own.wall.items():
-                cpus = own.cpu[stream]
-                row[stream] = {
-                    "articles_per_second": median(count / wall for wall in walls),
-                    "cpu_ms": median(1000 * cpu / count for cpu in cpus),
-                    "times": median(theirs / ours for theirs, ours in zip(base.wall[stream], walls, strict=True)),
-                    "cpu_times": median(theirs / ours for theirs, ours in zip(base.cpu[stream], cpus, strict=True)),
-                    "alone": None if (alone := own.alone[stream]) is None else alone / count,
-                    "wall": walls,
-                    "cpu": cpus,
-                }
-            if own.latencies:
-                p50, p99 = (1000 * float(value) for value in np.percentile(own.latencies, [50, 99]))
-                row |= {"p50_ms": p50, "p99_ms": p99, "cold_s": own.cold, "peak_mb": own.peak_mb}
-            rows[name] = row
-    return found
-
-
 def bound(bench: Bench, bundle: "Bundle", threads: Sequence[int], summary: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the peak of matrix products allows on the long stream; None without an encoder."""
     from newswatch.text import Document
@@ -347,7 +187,7 @@ def bound(bench: Bench, bundle: "Bundle", threads: Sequence[int], summary: Mappi
     encoder: Any = bundle.model if bundle.model.kind == "encoder" else getattr(bundle.model, "encoder", None)
     if encoder is None:
         return None
-    config = _config(bench.plan["backbone"])
+    config = read_config(bench.plan["backbone"])
     hidden, inner, size = config.hidden_size, config.intermediate_size, encoder.cutter.size
     lengths = [[len(window.ids) for window in encoder.cutter.cut(Document.read(text))] for text in bench.plan["streams"]["long"]]
     each = mean(count_operations(own, config.num_hidden_layers, hidden, inner) for own in lengths)
@@ -366,46 +206,6 @@ def bound(bench: Bench, bundle: "Bundle", threads: Sequence[int], summary: Mappi
         fp32 = peak["fp32"] * 1e9 / each
         found["threads"][str(number)] = peak | {"allowed": allowed, "allowed_fp32": fp32, "reached": reached, "share": reached / allowed}
     return found
-
-
-def show(result: Mapping[str, Any]) -> None:
-    """Print the tables."""
-    from newswatch_labels.terminal import out, table
-
-    for threads, engines in result["engines"].items():
-        for stream, about in result["streams"].items():
-            rows: list[tuple[object, ...]] = []
-            for name, row in engines.items():
-                own = row[stream]
-                alone = "" if own["alone"] is None else f"{own['alone']:.0%}"
-                times = (f"{own['times']:.2f}", f"{own['cpu_times']:.2f}")
-                rows.append((name, f"{own['articles_per_second']:.1f}", times[0], f"{own['cpu_ms']:.2f}", times[1], alone))
-            title = f"{stream}: {about['articles']} articles of {about['words']:.0f} words, lists of {LIST}, threads: {threads}"
-            out.print(table(title, ("engine", "articles/s", "times", "CPU ms", "times", "linear alone"), rows))
-    single = [(name, row) for name, row in result["engines"].get("1", {}).items() if "p50_ms" in row]
-    if single:
-        rows = [(n, f"{r['p50_ms']:.1f}", f"{r['p99_ms']:.1f}", f"{r['cold_s']:.2f}", f"{r['peak_mb']:.0f}") for n, r in single]
-        out.print(table("long, one by one, one thread", ("engine", "p50 ms", "p99 ms", "cold start s", "peak MB"), rows))
-    if limit := result["bound"]:
-        rows = [
-            (
-                threads,
-                *(f"{r[kind]:.0f}" for kind in ("fp32", "int8", "int8_dynamic")),
-                f"{r['allowed_fp32']:.1f}",
-                f"{r['allowed']:.1f}",
-                f"{r['share']:.0%}",
-            )
-            for threads, r in limit["threads"].items()
-        ]
-        each = f"{limit['gop_an_article']:.1f} thousand million operations"
-        title = f"bound: a long article takes {each}; the encoder is in {limit['precision']}, its share is of the int8 peak"
-        columns = ("threads", "fp32 peak G/s", "int8 peak G/s", "with quantising", "fp32 articles/s", "int8 articles/s", "encoder reaches")
-        out.print(table(title, columns, rows))
-    for name, reason in result["left_out"].items():
-        out.print(f"left out: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
-    if result["trained_on_these"]:
-        note = "The bundle was trained on the records of the streams: the share that its linear member answers alone is too high."
-        out.print(note, highlight=False, soft_wrap=True)
 
 
 def machine() -> dict[str, Any]:
@@ -438,24 +238,28 @@ def run(options: argparse.Namespace) -> None:
     corpus = read_corpus(options.corpus)
     report_faults(corpus.faults)
     from newswatch_training.backbone import find_backbone
+    from newswatch_training.export import read_trained_on
 
     with TemporaryDirectory() as work, err.status("") as status:
         backbone = find_backbone(options.backbone)
-        bench = prepare(bundle, corpus.records, options.articles, backbone, Path(work), status.update)
+        status.update("members, fastText and logistic regression")
+        plan, left_out = make_plan(bundle, corpus.records, options.articles, backbone, Path(work))
+        bench = Bench(plan, Path(work), left_out, status.update)
         measured = {threads: bench.measure(threads, options.repeats) for threads in options.threads}
         summary = summarise(measured, options.articles)
         limit = bound(bench, bundle, options.threads, summary)
-    streams = bench.plan["streams"]
+    streams = plan["streams"]
     result = {
         "bundle": bundle.label,
         "backbone": options.backbone,
         "repeats": options.repeats,
+        "list": LIST,
         "machine": machine(),
         "streams": {name: {"articles": len(texts), "words": mean(len(t.split()) for t in texts)} for name, texts in streams.items()},
-        "trained_on_these": bundle.manifest.get("corpus", {}).get("sha256") == corpus.sha256,
+        "trained_on_these": bool((read_trained_on(bundle) or set()) & {record.fingerprint for record in corpus.records}),
         "engines": summary,
         "bound": limit,
-        "left_out": bench.left_out,
+        "left_out": left_out,
     }
     write_whole(json.dumps(result, ensure_ascii=False, indent=1) + "\n", options.json)
     show(result)

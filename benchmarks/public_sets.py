@@ -3,8 +3,8 @@
     python benchmarks/public_sets.py --data ../shared/data [--sets satp_relevant ...] [--seeds 0 1 2] [--backbone NAME] [--epochs 4]
 
 Example F1 at 0.5 on test (the published protocol), means over the seeds, beside the published figures. Results so far are kept in the
-JSON file: a run that was broken off goes on with the sets and seeds that are missing. Each seed takes an hour of one core, more than half
-of it on insightCrime. `--backbone` may be what `newswatch-train fit --model encoder --keep-backbone FOLDER` wrote.
+JSON file: a run that was broken off goes on with the sets and seeds that are missing. Each seed takes some 75 minutes of
+one core, half of it on insightCrime. `--backbone` may be what `newswatch-train fit --model encoder --keep-backbone FOLDER` wrote.
 """
 
 import argparse

@@ -380,6 +380,15 @@ def test_other_families_of_transformers_are_trained_and_exported(
     assert all(np.isfinite(own.sentences).all() for own in model.logits(examples.documents[:5]))
 
 
+@pytest.mark.parametrize("name", ["/no/such/folder", "{empty}"])
+def test_a_backbone_that_is_none_is_refused_before_training(
+    examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path, name: str
+) -> None:
+    settings = replace(encoder_settings, backbone=name.format(empty=tmp_path))
+    with pytest.raises(InputError, match=r"expected a folder with config\.json"):
+        EncoderFitter(examples, settings, Augmentation(), tmp_path / "work")
+
+
 def test_a_window_beyond_the_backbones_positions_is_refused(examples: Examples, encoder_settings: EncoderSettings) -> None:
     with pytest.raises(InputError, match="a window of 256 tokens; expected at most 128"):
         make(examples, replace(encoder_settings, window=256))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 from transformers.utils.logging import disable_progress_bar
 
 from newswatch_labels.errors import InputError
@@ -45,6 +45,30 @@ def find_backbone(name: str) -> str:
     )
 
 
+def check_backbone(name: str, window: int) -> PretrainedConfig:
+    """Config of a backbone that can read windows of so many tokens.
+
+    Args:
+        name: the shipped one's, a folder, or an id on the Hugging Face Hub.
+
+    Raises:
+        InputError: there is no such backbone, the shipped one is damaged, or a window is longer than the backbone's positions.
+    """
+    folder = find_backbone(name)
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:  # what transformers raises for a name it cannot find, and for a config it does not know
+        raise InputError(
+            f"backbone {name}: {str(error).splitlines()[0]:.200}",
+            "a folder with config.json, weights and tokenizer, or an id on the Hugging Face Hub",
+            "Check the name; an id of the Hub wants the network.",
+        ) from error
+    most = getattr(config, "max_position_embeddings", window)
+    if window > most:
+        raise InputError(f"a window of {window} tokens", f"at most {most}, as {name} reads", "Name a smaller --window.")
+    return config
+
+
 def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
     """A backbone in float32 without dropout, pooler or fused attention, and its tokenizer.
 
@@ -53,16 +77,13 @@ def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
         window: tokens it will read at once.
 
     Raises:
-        InputError: the shipped backbone is missing or damaged, or a window is longer than the backbone's positions.
+        InputError: as `check_backbone`.
     """
+    config = check_backbone(name, window)
     folder = find_backbone(name)
-    config = AutoConfig.from_pretrained(folder)
     for dropout in DROPOUTS:
         if hasattr(config, dropout):
             setattr(config, dropout, 0.0)
-    most = getattr(config, "max_position_embeddings", window)
-    if window > most:
-        raise InputError(f"a window of {window} tokens", f"at most {most}, as {name} reads", "Name a smaller --window.")
     backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager")
     if hasattr(backbone, "pooler"):
         backbone.pooler = None

@@ -84,7 +84,10 @@ def fit(
         settings = apply_settings(settings_file, settings)
     if keep_backbone and not settings.encoder:
         raise InputError("--keep-backbone with the linear model", "--model encoder or ensemble", "Name one of them, or leave it out.")
-    if if_changed and is_current(found, tags, settings, store):
+    if keep_backbone and keep_backbone.exists() and not keep_backbone.is_dir():
+        raise InputError(f"--keep-backbone {keep_backbone}, a file", "a folder, or a name that is free", "Name another.")
+    kept = keep_backbone is None or keep_backbone.is_dir()
+    if if_changed and kept and is_current(found, tags, settings, store):
         out.print(f"{store / 'champion'} was trained on this corpus ({found.sha256[:12]}); nothing to do", highlight=False)
         return
     measured = newest if newest is not None else model is ModelKind.LINEAR

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from newswatch.encoder import EncoderModel
 from newswatch_labels.folds import group_records, split_by_event
 from newswatch_training.augmentation import Augmentation
-from newswatch_training.backbone import save_backbone
+from newswatch_training.backbone import check_backbone, save_backbone
 from newswatch_training.deciding import fit_decision
 from newswatch_training.encoder import EncoderTraining
 from newswatch_training.encoder_settings import EncoderSettings
@@ -78,6 +78,12 @@ class EncoderFitter:
         watch: Watch | None = None,
         hardware: Hardware | None = None,
     ) -> None:
+        """Check the backbone before anything is trained.
+
+        Raises:
+            InputError: as `check_backbone`.
+        """
+        check_backbone(settings.backbone, settings.window)
         self.examples, self.settings, self.augmentation, self.work, self.patience = examples, settings, augmentation, work, patience
         self.watch = watch or Watch()
         self.hardware = hardware or Hardware.find()
