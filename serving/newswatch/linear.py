@@ -60,20 +60,23 @@ class LinearModel:
         return [self._document_logits(document) for document in documents]
 
     def _document_logits(self, document: Document) -> Logits:
-        counts = np.zeros(len(self.vocabulary))
+        size = len(self.vocabulary)
+        used: IntArray = np.empty(0, np.int64)
+        times: NDArray[Any] = np.empty(0)
         parts = []
         for start in range(0, len(document.sentences), CHUNK_SENTENCES):
             ids = [self._features(sentence.text) for sentence in document.sentences[start : start + CHUNK_SENTENCES]]
             features = np.concatenate(ids)
             rows = np.repeat(np.arange(len(ids)), [len(own) for own in ids])
-            counts += np.bincount(features, minlength=len(counts))
-            cells, tf = np.unique(rows * len(counts) + features, return_counts=True)
-            parts.append(self._apply(self.sentence, *np.divmod(cells, len(counts)), tf, len(ids)))
+            own, counts = np.unique(features, return_counts=True)
+            used, places = np.unique(np.concatenate([used, own]), return_inverse=True)
+            times = np.bincount(places, np.concatenate([times, counts]))
+            cells, tf = np.unique(rows * size + features, return_counts=True)
+            parts.append(self._apply(self.sentence, *np.divmod(cells, size), tf, len(ids)))
         tags = len(self.article.intercept)
         if not parts:
             return Logits(np.full(tags, ABSENT), np.empty((0, tags)))
-        used = np.flatnonzero(counts)
-        article = self._apply(self.article, np.zeros_like(used), used, counts[used], 1)[0]
+        article = self._apply(self.article, np.zeros_like(used), used, times, 1)[0]
         sentences = np.concatenate(parts)
         return Logits((1 - self.mix) * article + self.mix * sentences.max(axis=0), sentences)
 

@@ -75,3 +75,8 @@ def test_title_comes_first_and_keeps_its_own_offsets() -> None:
 
 def test_normalise_folds_what_readers_do_not_see() -> None:
     assert normalise("Ｓüleymaniye\u200b  “Al\u2019Qa\u0301im”") == 'suleymaniye "al\'qaim"'
+
+
+@given(st.text(st.characters(max_codepoint=0x7F), max_size=200))
+def test_normalise_takes_the_same_way_with_ascii_as_with_any_text(text: str) -> None:
+    assert normalise(f"{text} \u00e9") == f"{normalise(text)} e".strip()
