@@ -147,6 +147,26 @@ def test_first_biases_are_the_shares_of_sentences(examples: Examples, encoder_se
     np.testing.assert_allclose(torch.sigmoid(bias), (marks + 1e-3) / 1.002, rtol=1e-4)
 
 
+def test_balance_gives_both_sides_of_a_tag_the_same_weight(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    training = make(examples, replace(encoder_settings, balance=1.0))
+    marks = np.vstack([own for own in examples.evidence if own is not None])
+    for weights, found in zip(training._weights, (examples.labels, marks), strict=True):
+        share = (found.mean(axis=0) + 1e-3) / 1.002
+        np.testing.assert_allclose(weights.numpy() * share, 1 - share, rtol=1e-4)
+    torch.testing.assert_close(training.net.head.bias.detach(), torch.zeros(len(examples.scheme.names)))
+    (weights, _) = make(examples, encoder_settings)._weights
+    torch.testing.assert_close(weights, torch.ones(len(examples.scheme.names)))
+
+
+def test_balanced_training_finds_more_of_what_is_rare(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    rows = np.arange(60)
+    means = []
+    for balance in (0.0, 1.0):
+        model = EncoderFitter(examples, replace(encoder_settings, balance=balance), Augmentation(), tmp_path, hardware=EXACT).fit(rows)
+        means.append(np.vstack([own.sentences for own in model.logits(examples.documents[60:])]).mean())
+    assert means[1] > means[0] + 1
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_graph_says_what_the_trained_model_says(
     examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path, precision: str

@@ -70,18 +70,27 @@ class EncoderTraining:
         self.passages = {row: _passages(examples, row) for row in rows}
         self._strangers = Strangers(list(self.passages.values()), len(examples.scheme.names))
         self._prepared: dict[int, Prepared] = {}
-        self._start_from_priors(rows)
+        self._weights = self._start_from_priors(rows)
         self.net.to(hardware.device)
         self.net.backbone.to(hardware.dtype)
 
-    def _start_from_priors(self, rows: Sequence[int]) -> None:
-        """Biases at the log-odds of the tags' shares, so that the first steps do not learn that most sentences carry nothing."""
+    def _start_from_priors(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Biases at the log-odds of the tags' shares, so that the first steps do not learn that most sentences carry nothing.
+
+        Returns:
+            Weights (T,) of the positive articles and of the positive sentences of each tag.
+        """
         labels = self.examples.labels[list(rows)]
         marked = [marks for row in rows if (marks := self.examples.evidence[row]) is not None]
-        sentences = np.vstack(marked) if marked else labels
+        articles, sentences = (
+            torch.logit(torch.tensor((found.mean(axis=0) + 1e-3) / 1.002, dtype=torch.float32))
+            for found in (labels, np.vstack(marked) if marked else labels)
+        )
+        weights = tuple(torch.exp(-self.settings.balance * odds).to(self.hardware.device) for odds in (articles, sentences))
         with torch.no_grad():
             nn.init.normal_(self.net.head.weight, std=0.02)
-            self.net.head.bias.copy_(torch.logit(torch.tensor((sentences.mean(axis=0) + 1e-3) / 1.002, dtype=torch.float32)))
+            self.net.head.bias.copy_((1 - self.settings.balance) * sentences)
+        return weights[0], weights[1]
 
     def steps_per_epoch(self) -> int:
         """Steps of an epoch, exact without augmentation and nearly so with it: the rates fall to nothing by then."""
@@ -208,13 +217,14 @@ class EncoderTraining:
         rows = [article.row for article in batch]
         labels = torch.from_numpy(self.examples.labels[rows]).float().to(runs.device)
         known = torch.from_numpy(self.examples.known[rows]).to(runs.device)
-        each = nn.functional.binary_cross_entropy_with_logits(articles, labels, reduction="none")
+        each = nn.functional.binary_cross_entropy_with_logits(articles, labels, reduction="none", pos_weight=self._weights[0])
         loss = self.settings.article_weight * each[known].mean()
         marked = [(number, article.marks[numbers[number]]) for number, article in enumerate(batch) if article.marks is not None]
         if marked and self.settings.evidence_weight:
             chosen = torch.isin(owner, torch.tensor([number for number, _ in marked], device=owner.device))
             marks = torch.from_numpy(np.concatenate([m for _, m in marked])).float().to(runs.device)
-            loss = loss + self.settings.evidence_weight * nn.functional.binary_cross_entropy_with_logits(sentences[chosen], marks)
+            shown = nn.functional.binary_cross_entropy_with_logits(sentences[chosen], marks, pos_weight=self._weights[1])
+            loss = loss + self.settings.evidence_weight * shown
         return loss * LOSS_SCALE
 
     @torch.no_grad()

@@ -33,6 +33,8 @@ class EncoderSettings:
         warmup: share of the steps on which the rates rise; they fall linearly afterwards.
         batch_tokens: tokens of a step. An article is never split between steps.
         untagged: articles without a tag that an epoch reads for each one with a tag, at most; every epoch draws anew.
+        balance: how much more a tag's positive cases weigh in the loss than the others: the odds against the tag to this power. 0 weighs
+            all alike, 1 gives both sides of every tag the same weight; 0.5 teaches rare tags faster where there are few records.
         evidence_weight, article_weight: of the two parts of the loss.
         temperature: of the pooling of sentences into an article.
         dropout: on sentence states.
@@ -50,6 +52,7 @@ class EncoderSettings:
     weight_decay: float = 0.01
     batch_tokens: int = 4096
     untagged: float = 3.0
+    balance: float = 0.0
     evidence_weight: float = 1.0
     article_weight: float = 0.5
     temperature: float = 2.0
@@ -61,7 +64,7 @@ class EncoderSettings:
         check_ranges(
             self,
             positive=("rate", "head_rate", "temperature", "untagged"),
-            shares=("layer_decay", "warmup", "weight_decay", "dropout"),
+            shares=("layer_decay", "warmup", "weight_decay", "dropout", "balance"),
             least_one=("window", "epochs", "batch_tokens"),
         )
         if self.precision not in list(Precision):

@@ -41,6 +41,7 @@ ENCODER: dict[str, Range | Choice] = {
     "rate": Range(5e-5, 1e-3, log=True),
     "head_rate": Range(5e-4, 1e-2, log=True),
     "layer_decay": Range(0.7, 1.0),
+    "balance": Range(0.0, 0.8),
     "evidence_weight": Range(0.25, 2.0, log=True),
     "article_weight": Range(0.25, 2.0, log=True),
     "temperature": Range(0.5, 4.0, log=True),
