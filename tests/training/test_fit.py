@@ -184,3 +184,18 @@ def test_a_linear_model_keeps_no_backbone(small_corpus: Path, tmp_path: Path) ->
     assert result.exit_code == 1
     assert "--model encoder or ensemble" in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_records_without_evidence_train_with_the_settings_for_them(small_corpus: Path, tiny_backbone: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.jsonl"
+    rows = [json.loads(line) for line in small_corpus.read_text().splitlines()[:60]]
+    for row in rows:
+        row["labels"] = list(row.pop("evidence"))
+    bare.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["fit", "--corpus", str(bare), "--store", str(tmp_path / "store"), "--model", "encoder", "--backbone", str(tiny_backbone)]
+    result = CliRunner().invoke(app, [*command, "--folds", "2", "--window", "96", "--epochs", "1", "--precision", "fp32"])
+    assert result.exit_code == 0, result.output
+    manifest = Bundle.load(tmp_path / "store" / "champion").manifest
+    asked = {name: manifest["settings"][name] for name in ("rate", "layer_decay", "batch_tokens", "window", "epochs")}
+    assert asked == {"rate": 1e-4, "layer_decay": 1.0, "batch_tokens": 2048, "window": 96, "epochs": 1}
+    assert manifest["model"]["unit"] == "window"

@@ -14,7 +14,7 @@ from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, new_app, out, report_faults, run_command, table
 from newswatch_training.champion_commands import history, promote, rollback
 from newswatch_training.drift_command import drift
-from newswatch_training.encoder_settings import DEFAULT_BACKBONE, UNMARKED, EncoderSettings, Precision
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, UNMARKED, EncoderSettings, Precision, settings_for
 from newswatch_training.model_kind import ModelKind
 from newswatch_training.retrain_command import retrain
 from newswatch_training.tune_command import tune
@@ -31,6 +31,10 @@ OVERALL = (
 PER_TAG = ("precision", "recall", "f1", "average_precision")
 
 
+def _usual(name: str) -> str:
+    return f"{getattr(EncoderSettings, name)}, or {getattr(UNMARKED, name)} where no record marks evidence"
+
+
 @app.command()
 def fit(
     corpus: Annotated[Path, typer.Option(help="JSONL file, or a folder of them.")] = CORPUS,
@@ -45,9 +49,11 @@ def fit(
         typer.Option("--newest/--no-newest", help="Also train on the past and measure on the newest fifth; default: linear only."),
     ] = None,
     backbone: Annotated[str, typer.Option(help="Encoder: a folder or Hugging Face Hub id, or the one shipped.")] = DEFAULT_BACKBONE,
-    epochs: Annotated[int, typer.Option(min=1, help="Encoder: passes over the articles.")] = EncoderSettings.epochs,
-    window: Annotated[int, typer.Option(min=16, help="Encoder: tokens of a window.")] = EncoderSettings.window,
-    rate: Annotated[float, typer.Option(min=0.0, help="Encoder: highest learning rate of the backbone.")] = EncoderSettings.rate,
+    epochs: Annotated[int | None, typer.Option(min=1, help=f"Encoder: passes over the articles; default: {_usual('epochs')}.")] = None,
+    window: Annotated[int | None, typer.Option(min=16, help=f"Encoder: tokens of a window; default: {_usual('window')}.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.0, help=f"Encoder: highest learning rate of the backbone; default: {_usual('rate')}.")
+    ] = None,
     patience: Annotated[
         int, typer.Option(min=0, help="Encoder: stop after so many epochs without a better macro F1 on a tenth kept apart; 0: never.")
     ] = 0,
@@ -74,7 +80,15 @@ def fit(
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
     report_faults(found.faults)
-    encoder = EncoderSettings(backbone=backbone, epochs=epochs, window=window, rate=rate, precision=precision.value)
+    usual = settings_for(found.records)
+    encoder = replace(
+        usual,
+        backbone=backbone,
+        epochs=usual.epochs if epochs is None else epochs,
+        window=usual.window if window is None else window,
+        rate=usual.rate if rate is None else rate,
+        precision=precision.value,
+    )
     settings = ModelSettings(
         linear=None if model is ModelKind.ENCODER else LinearSettings(),
         encoder=None if model is ModelKind.LINEAR else encoder,

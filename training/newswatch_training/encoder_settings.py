@@ -1,9 +1,11 @@
 """Settings of the encoder, apart from what needs torch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from newswatch_labels.errors import InputError, NewswatchError
+from newswatch_labels.record import Record
 from newswatch_training.ranges import check_ranges
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
@@ -77,3 +79,8 @@ class EncoderSettings:
 
 # For corpora that mark no evidence: gentler than where it is marked, chosen on the dev part of satp_relevant.
 UNMARKED = EncoderSettings(window=256, epochs=4, rate=1e-4, layer_decay=1.0, batch_tokens=2048)
+
+
+def settings_for(records: Iterable[Record]) -> EncoderSettings:
+    """The settings to begin with for a corpus: `UNMARKED` where no record marks evidence."""
+    return EncoderSettings() if any(record.evidence is not None for record in records) else UNMARKED

@@ -44,7 +44,7 @@ def retrain(
     from sqlalchemy.exc import SQLAlchemyError
 
     from newswatch_training.additions import read_additions
-    from newswatch_training.encoder_settings import EncoderSettings
+    from newswatch_training.encoder_settings import settings_for
     from newswatch_training.fit import FitSettings, ModelSettings
     from newswatch_training.gate import Limits
     from newswatch_training.linear import LinearSettings
@@ -57,7 +57,7 @@ def retrain(
     report_faults((*found.faults, *added.faults))
     asked = ModelSettings(
         linear=None if model is ModelKind.ENCODER else LinearSettings(),
-        encoder=None if model is ModelKind.LINEAR else EncoderSettings(),
+        encoder=None if model is ModelKind.LINEAR else settings_for((*found.records, *added.records)),
     )
     if settings:
         asked = apply_settings(settings, asked)

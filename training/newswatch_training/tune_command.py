@@ -1,6 +1,6 @@
 """`newswatch-train tune`: search for better settings."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from newswatch_labels.corpus import read_corpus
 from newswatch_labels.errors import InputError
 from newswatch_labels.scheme import Scheme
 from newswatch_labels.terminal import err, out, report_faults, table
-from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, settings_for
 from newswatch_training.model_kind import ModelKind
 
 
@@ -37,7 +37,7 @@ def tune(
     tags = Scheme.load(scheme)
     found = read_corpus(corpus, tags)
     report_faults(found.faults)
-    base = LinearSettings() if model is ModelKind.LINEAR else EncoderSettings(backbone=backbone)
+    base = LinearSettings() if model is ModelKind.LINEAR else replace(settings_for(found.records), backbone=backbone)
     with err.status(f"tuning the {model.value} model"):
         result = search(found, tags, base, store, trials, minutes, folds, seed)
     begun = asdict(base)
