@@ -51,6 +51,17 @@ def mixed_stream(records: Sequence["Record"], count: int, rng: random.Random) ->
     return found
 
 
+def news_stream(file: Path, count: int, rng: random.Random) -> list[str]:
+    """Articles of a file as they come."""
+    from newswatch.reading import read_articles
+    from newswatch.row import Fault
+
+    texts = [row.text for row in read_articles([file]) if not isinstance(row, Fault)]
+    if len(texts) < count:
+        raise SystemExit(f"{file}: {len(texts)} articles; expected at least {count}. Ask for fewer --articles.")
+    return rng.sample(texts, count)
+
+
 def _reorder(text: str, rng: random.Random) -> str:
     paragraphs = [part for part in text.split("\n") if part.strip()]
     rng.shuffle(paragraphs)
@@ -58,9 +69,13 @@ def _reorder(text: str, rng: random.Random) -> str:
 
 
 def make_plan(
-    bundle: "Bundle", records: Sequence["Record"], count: int, backbone: str, work: Path
+    bundle: "Bundle", records: Sequence["Record"], count: int, backbone: str, work: Path, news: Path | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw the streams, write each member as a bundle of its own below `work`, and train what the references need.
+
+    Args:
+        count: articles of each stream.
+        news: file of articles for the stream `news`.
 
     Returns:
         What the engines' workers read, and why which engines are left out.
@@ -68,6 +83,8 @@ def make_plan(
     left_out: dict[str, str] = {}
     rng = random.Random(0)
     streams = {"long": long_stream(records, count, rng), "mixed": mixed_stream(records, count, rng)}
+    if news:
+        streams["news"] = news_stream(news, count, rng)
     timed = {text for texts in streams.values() for text in texts}
     others = [record for record in records if record.text not in timed] or list(records)
     bundles = _member_bundles(bundle, records, work)
