@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from newswatch.model import FloatArray, Logits
 from newswatch_labels import Scheme, read_corpus
@@ -68,12 +69,19 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """Where variants train and are measured."""
+    """Where variants train and are measured.
+
+    Attributes:
+        train: rows of `examples` to train on.
+        halves: rows of `test`; the rules of each are fitted on the other.
+        linear: by place, what the linear model trained on the same rows says.
+        store: folder of the checkpoints.
+    """
 
     examples: Examples
-    train: np.ndarray[Any, np.dtype[np.int64]]
+    train: NDArray[np.int64]
     test: Examples
-    halves: Sequence[np.ndarray[Any, np.dtype[np.int64]]]
+    halves: Sequence[NDArray[np.int64]]
     real: Examples | None
     linear: Mapping[str, Sequence[Logits]]
     store: Path

@@ -109,5 +109,5 @@ def normalise(text: str) -> str:
     if not text.isascii():  # on ASCII all of this does nothing, and takes three quarters of the time
         text = unicodedata.normalize("NFKD", text)
         text = "".join(c for c in text if c.isascii() or not (unicodedata.combining(c) or unicodedata.category(c) == "Cf"))
-        text = unicodedata.normalize("NFC", text).casefold().translate(_QUOTES)
+        text = unicodedata.normalize("NFC", text).translate(_QUOTES)
     return _WORD_BREAK.sub(" ", text.casefold()).strip()

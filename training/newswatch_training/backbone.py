@@ -45,8 +45,8 @@ def find_backbone(name: str) -> str:
     )
 
 
-def check_backbone(name: str, window: int) -> PretrainedConfig:
-    """Config of a backbone that can read windows of so many tokens.
+def check_backbone(name: str, window: int) -> tuple[str, PretrainedConfig]:
+    """Folder or id, and config, of a backbone that can read windows of so many tokens.
 
     Args:
         name: the shipped one's, a folder, or an id on the Hugging Face Hub.
@@ -66,7 +66,7 @@ def check_backbone(name: str, window: int) -> PretrainedConfig:
     most = getattr(config, "max_position_embeddings", window)
     if window > most:
         raise InputError(f"a window of {window} tokens", f"at most {most}, as {name} reads", "Name a smaller --window.")
-    return config
+    return folder, config
 
 
 def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
@@ -79,8 +79,7 @@ def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
     Raises:
         InputError: as `check_backbone`.
     """
-    config = check_backbone(name, window)
-    folder = find_backbone(name)
+    folder, config = check_backbone(name, window)
     for dropout in DROPOUTS:
         if hasattr(config, dropout):
             setattr(config, dropout, 0.0)

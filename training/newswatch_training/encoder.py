@@ -70,27 +70,25 @@ class EncoderTraining:
         self.passages = {row: _passages(examples, row) for row in rows}
         self._strangers = Strangers(list(self.passages.values()), len(examples.scheme.names))
         self._prepared: dict[int, Prepared] = {}
-        self._weights = self._start_from_priors(rows)
+        odds = self._log_odds(rows)
+        self._weights = [torch.exp(-settings.balance * own).to(hardware.device) for own in odds]
+        self._start_from_priors(odds[1])
         self.net.to(hardware.device)
         self.net.backbone.to(hardware.dtype)
 
-    def _start_from_priors(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Biases at the log-odds of the tags' shares, so that the first steps do not learn that most sentences carry nothing.
-
-        Returns:
-            Weights (T,) of the positive articles and of the positive sentences of each tag.
-        """
+    def _log_odds(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Log-odds (T,) that an article, and that a sentence, carries each tag."""
         labels = self.examples.labels[list(rows)]
         marked = [marks for row in rows if (marks := self.examples.evidence[row]) is not None]
-        articles, sentences = (
-            torch.logit(torch.tensor((found.mean(axis=0) + 1e-3) / 1.002, dtype=torch.float32))
-            for found in (labels, np.vstack(marked) if marked else labels)
-        )
-        weights = tuple(torch.exp(-self.settings.balance * odds).to(self.hardware.device) for odds in (articles, sentences))
+        shares = (labels.mean(axis=0), np.vstack(marked).mean(axis=0) if marked else labels.mean(axis=0))
+        articles, sentences = (torch.logit(torch.tensor((share + 1e-3) / 1.002, dtype=torch.float32)) for share in shares)
+        return articles, sentences
+
+    def _start_from_priors(self, odds: Tensor) -> None:
+        """Biases at the log-odds (T,) of the sentences, so that the first steps do not learn that most sentences carry nothing."""
         with torch.no_grad():
             nn.init.normal_(self.net.head.weight, std=0.02)
-            self.net.head.bias.copy_((1 - self.settings.balance) * sentences)
-        return weights[0], weights[1]
+            self.net.head.bias.copy_((1 - self.settings.balance) * odds)
 
     def steps_per_epoch(self) -> int:
         """Steps of an epoch, exact without augmentation and nearly so with it: the rates fall to nothing by then."""
