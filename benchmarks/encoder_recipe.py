@@ -61,7 +61,7 @@ CELLS = augmentation_cells()
 VARIANTS = {
     "seed 0": Variant(),
     "seed 1": Variant({"seed": 1}),
-    "balance 0.5": Variant({"balance": 0.5}),
+    "balance 0": Variant({"balance": 0.0}),
     "maximum": Variant({"temperature": 50.0}),
     **CELLS,
 }

@@ -29,7 +29,7 @@ from newswatch_training.encoder import EncoderTraining
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.examples import Examples
 from newswatch_training.graph import PARITY_ROWS, check_parity, export_encoder, measure_parity
-from newswatch_training.hardware import Hardware
+from newswatch_training.hardware import Hardware, keep_memory
 from newswatch_training.master_weights import MasterWeights
 from newswatch_training.metrics import decide, measure
 
@@ -156,6 +156,7 @@ class EncoderFitter:
         kept = np.setdiff1d(rows, watched)
         if self.hardware.processes > 1:
             self._train_together(kept.tolist(), folder, watched.tolist())
+        keep_memory()
         training = EncoderTraining(self.examples, kept.tolist(), self.settings, self.augmentation, self.hardware)
         self._train(training, folder, watched.tolist())
         return training, folder

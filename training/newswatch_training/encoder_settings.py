@@ -36,7 +36,7 @@ class EncoderSettings:
         batch_tokens: tokens of a step. An article is never split between steps.
         untagged: articles without a tag that an epoch reads for each one with a tag, at most; every epoch draws anew.
         balance: how much more a tag's positive cases weigh in the loss than the others: the odds against the tag to this power. 0 weighs
-            all alike, 1 gives both sides of every tag the same weight; 0.5 teaches rare tags faster where there are few records.
+            all alike, 1 gives both sides of every tag the same weight.
         evidence_weight, article_weight: of the two parts of the loss.
         temperature: of the pooling of sentences into an article.
         dropout: on sentence states.
@@ -54,7 +54,7 @@ class EncoderSettings:
     weight_decay: float = 0.01
     batch_tokens: int = 4096
     untagged: float = 3.0
-    balance: float = 0.0
+    balance: float = 0.5
     evidence_weight: float = 1.0
     article_weight: float = 0.5
     temperature: float = 2.0
@@ -78,7 +78,7 @@ class EncoderSettings:
 
 
 # For corpora that mark no evidence: gentler than where it is marked, chosen on the dev part of satp_relevant.
-UNMARKED = EncoderSettings(window=256, epochs=4, rate=1e-4, layer_decay=1.0, batch_tokens=2048)
+UNMARKED = EncoderSettings(window=256, epochs=4, rate=1e-4, layer_decay=1.0, batch_tokens=2048, balance=0.0)
 
 
 def settings_for(records: Iterable[Record]) -> EncoderSettings:
