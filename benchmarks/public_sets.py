@@ -1,10 +1,12 @@
 """The public data sets with official splits, several seeds: the linear model, the encoder, and both.
 
-    python benchmarks/public_sets.py --data ../shared/data [--sets satp_relevant ...] [--seeds 0 1 2] [--backbone NAME] [--epochs 4]
+    python benchmarks/public_sets.py --data ../shared/data [--sets satp_relevant ...] [--seeds 0 1 2]
+        [--backbone NAME] [--epochs 4] [--window 256] [--words N]
 
 Example F1 at 0.5 on test (the published protocol), means over the seeds, beside the published figures. Results so far are kept in the
 JSON file: a run that was broken off goes on with the sets and seeds that are missing. Each seed takes some 75 minutes of
 one core, half of it on insightCrime. `--backbone` may be what `newswatch-train fit --model encoder --keep-backbone FOLDER` wrote.
+`--words 360 --window 512` has the encoder read some 512 tokens of an article in one window, as the published models do.
 """
 
 import argparse
@@ -26,18 +28,20 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--epochs", type=int, default=UNMARKED.epochs)
+    parser.add_argument("--window", type=int, default=UNMARKED.window)
+    parser.add_argument("--words", type=int, help="of an article that the encoder reads, from its start; default: all")
     parser.add_argument("--json", type=Path, default=Path("docs/public_sets.json"))
     arguments = parser.parse_args()
     found = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-    backbone = Path(arguments.backbone).name
+    backbone = Path(arguments.backbone).name + (f", {arguments.words} words" if arguments.words else "")
     for seed in arguments.seeds:
         for name in arguments.sets:
             key = f"{name} {backbone} {seed}"
             if key not in found:
-                settings = replace(UNMARKED, backbone=arguments.backbone, epochs=arguments.epochs, seed=seed)
+                settings = replace(UNMARKED, backbone=arguments.backbone, epochs=arguments.epochs, window=arguments.window, seed=seed)
                 with err.status(key) as status:
-                    result = asdict(run_bench(name, arguments.data / name, status.update, settings))
-                result["settings"]["backbone"] = backbone
+                    result = asdict(run_bench(name, arguments.data / name, status.update, settings, words=arguments.words))
+                result["settings"]["backbone"] = Path(arguments.backbone).name
                 found[key] = result
                 arguments.json.write_text(json.dumps(found, indent=1) + "\n")
                 out.print(f"{key}: {result['members']} both {result['at_half']['example_f1']:.4f}", highlight=False)

@@ -1,25 +1,27 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from newswatch_training.bench import PUBLISHED
+from newswatch_training.bench import PUBLISHED, run_bench
 from newswatch_training.cli import app
+from newswatch_training.encoder_settings import EncoderSettings
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
-def write_split(folder: Path, split: str, count: int, seed: int) -> None:
-    """Texts whose labels follow from a word, with words that say nothing around it."""
+def write_split(folder: Path, split: str, count: int, seed: int, end: str = "") -> None:
+    """Texts whose labels follow from one of 25 words, and with the same `end`."""
     random = np.random.default_rng(seed)
     words = {"fire": ["arson"], "shot": ["assault"], "taken": ["kidnapping"], "market": []}
     rows = []
     for number in range(count):
         key = str(random.choice(list(words)))
         filler = " ".join(f"w{n}" for n in random.integers(0, 40, 12))
-        rows.append(json.dumps({"id": f"{split}-{number}", "text": f"{filler} {key} {filler}", "labels": words[key]}))
+        rows.append(json.dumps({"id": f"{split}-{number}", "text": f"{filler} {key} {filler}{end}", "labels": words[key]}))
     (folder / f"{split}.jsonl").write_text("\n".join(rows))
 
 
@@ -39,6 +41,21 @@ def test_bench_without_dev_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["bench", "own", "--data", str(tmp_path)])
     assert result.exit_code == 1
     assert "without dev, test" in str(result.exception)
+
+
+def test_what_comes_after_the_first_words_changes_nothing(tmp_path: Path, encoder_settings: EncoderSettings) -> None:
+    for folder, end in (("short", ""), ("long", " w1 fire shot taken" * 4)):
+        (tmp_path / folder).mkdir()
+        for seed, (split, count) in enumerate((("train", 30), ("dev", 20), ("test", 20))):
+            write_split(tmp_path / folder, split, count, seed, end)
+    settings = replace(encoder_settings, epochs=1)
+    short, long, cut = (
+        run_bench("own", tmp_path / folder, print, settings, alone=True, words=words)
+        for folder, words in (("short", None), ("long", None), ("long", 25))
+    )
+    assert (cut.at_half, cut.tuned) == (short.at_half, short.tuned)
+    assert long.tuned["brier"] != short.tuned["brier"]
+    assert (cut.settings["words"], long.settings["words"]) == (25, None)
 
 
 @pytest.mark.skipif(not (DATA / "satp_relevant").is_dir(), reason="satp_relevant is not beside the project")

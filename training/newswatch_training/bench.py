@@ -1,5 +1,6 @@
 """Benchmarks on plain data sets with official splits: fit on train, tune on dev, report on test."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from newswatch.decision import Decision, TagRule
-from newswatch.model import Logits
+from newswatch.model import ABSENT, Logits
 from newswatch_labels.corpus import read_splits
 from newswatch_labels.errors import RecordError
 from newswatch_training.augmentation import Augmentation
@@ -59,6 +60,7 @@ def run_bench(
     encoder: EncoderSettings | None = None,
     alone: bool = False,
     work: Path | None = None,
+    words: int | None = None,
 ) -> BenchResult:
     """Fit on train, choose settings and calibrate on dev, report on test.
 
@@ -66,6 +68,7 @@ def run_bench(
         encoder: settings of the encoder; None for the linear model by itself.
         alone: leave the linear model out.
         work: folder of the encoder's checkpoints; default: a temporary one.
+        words: of a text that the encoder reads, from its start, as models of 512 tokens do; default: all.
 
     Raises:
         RecordError: train, dev or test is missing.
@@ -86,8 +89,8 @@ def run_bench(
         found["linear"] = dev_logits, test_logits
         settings |= asdict(linear)
     if encoder:
-        found["encoder"] = _fit_encoder(name, parts, encoder, advance, work)
-        settings |= asdict(encoder)
+        found["encoder"] = _fit_encoder(name, parts, encoder, advance, work, words)
+        settings |= {**asdict(encoder), "words": words}
     members = {kind: measure(decide(own[1], plain, test))["example_f1"] for kind, own in found.items()}
     kind = "ensemble" if len(found) > 1 else next(iter(found))
     if kind == "ensemble":
@@ -123,7 +126,12 @@ def _fit_linear(
 
 
 def _fit_encoder(
-    name: str, parts: Mapping[str, Examples], settings: EncoderSettings, advance: Callable[[str], None], work: Path | None
+    name: str,
+    parts: Mapping[str, Examples],
+    settings: EncoderSettings,
+    advance: Callable[[str], None],
+    work: Path | None,
+    words: int | None,
 ) -> tuple[Sequence[Logits], Sequence[Logits]]:
     from newswatch_training.encoder_fitter import EncoderFitter, Watch
 
@@ -132,7 +140,28 @@ def _fit_encoder(
             advance(f"{name}: encoder, seed {settings.seed}, loss {value:.3f} after {step} steps")
 
     advance(f"{name}: encoder, seed {settings.seed}")
+    read = {split: _first_words(own, words) for split, own in parts.items()} if words else parts
     with TemporaryDirectory() as temporary:
-        fitter = EncoderFitter(parts["train"], settings, Augmentation(), work or Path(temporary), watch=Watch(log=log))
-        model = fitter.fit(np.arange(len(parts["train"].records)))
-        return model.logits(parts["dev"].documents), model.logits(parts["test"].documents)
+        fitter = EncoderFitter(read["train"], settings, Augmentation(), work or Path(temporary), watch=Watch(log=log))
+        model = fitter.fit(np.arange(len(read["train"].records)))
+        dev, test = (
+            [
+                _pad(own, len(whole.sentences))
+                for own, whole in zip(model.logits(read[split].documents), parts[split].documents, strict=True)
+            ]
+            for split in ("dev", "test")
+        )
+    return dev, test
+
+
+def _first_words(examples: Examples, words: int) -> Examples:
+    """The same records with no more than so many words of their texts."""
+    start = re.compile(rf"\s*(?:\S+\s*){{0,{words}}}")
+    cut = [replace(record, text=start.match(record.text).group()) for record in examples.records]  # type: ignore[union-attr]
+    return Examples.prepare(cut, examples.scheme)
+
+
+def _pad(logits: Logits, sentences: int) -> Logits:
+    """With what was not read as absent, up to so many sentences."""
+    unread = np.full((sentences - len(logits.sentences), len(logits.article)), ABSENT)
+    return Logits(logits.article, np.vstack([logits.sentences, unread]))
