@@ -33,8 +33,8 @@ class Hardware:
 def keep_memory() -> None:
     """Have this process keep what it frees, for its own next tensors; without effect but on glibc.
 
-    By default glibc gives each large tensor back and asks for the next page by page, all cleared by the system: a tenth of a step of the
-    encoder's training, half of it with windows of 512 tokens.
+    By default glibc gives each large tensor back and asks for the next page by page, all cleared by the system: some percent of a step of
+    the encoder's training, a quarter of it with windows of 512 tokens.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
