@@ -46,7 +46,7 @@ def test_only_the_newest_originals_are_remembered() -> None:
 
 def test_distinct_records_of_the_corpus_stay_apart(corpus: Corpus) -> None:
     copies = Copies()
-    records = corpus.records[:400]
+    records = [record for record in corpus.records if not record.contrast][:400]  # the twins of a pair are near copies
     marked = [copies.original(Article(record.text, record.id)) for record in records]
     assert sum(found is not None for found in marked) <= 4
     assert [copies.original(Article(r.text, "copy")) for r, found in zip(records, marked, strict=True) if found is None] == [

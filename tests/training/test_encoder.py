@@ -143,7 +143,7 @@ def test_rates_fall_from_layer_to_layer(examples: Examples, encoder_settings: En
 
 def test_first_biases_are_the_shares_of_sentences(examples: Examples, encoder_settings: EncoderSettings) -> None:
     marks = np.vstack([own for own in examples.evidence if own is not None]).mean(axis=0)
-    bias = make(examples, replace(encoder_settings, balance=0.0)).net.head.bias.detach()
+    bias = make(examples, encoder_settings).net.head.bias.detach()
     np.testing.assert_allclose(torch.sigmoid(bias), (marks + 1e-3) / 1.002, rtol=1e-4)
 
 
@@ -154,7 +154,7 @@ def test_balance_gives_both_sides_of_a_tag_the_same_weight(examples: Examples, e
         share = (found.mean(axis=0) + 1e-3) / 1.002
         np.testing.assert_allclose(weights.numpy() * share, 1 - share, rtol=1e-4)
     torch.testing.assert_close(training.net.head.bias.detach(), torch.zeros(len(examples.scheme.names)))
-    (weights, _) = make(examples, replace(encoder_settings, balance=0.0))._weights
+    (weights, _) = make(examples, encoder_settings)._weights
     torch.testing.assert_close(weights, torch.ones(len(examples.scheme.names)))
 
 
