@@ -33,21 +33,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("docs/public_sets.json"))
     arguments = parser.parse_args()
     found = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-    backbone = Path(arguments.backbone).name + (f", {arguments.words} words" if arguments.words else "")
+    backbone = Path(arguments.backbone).name
+    window = f"window {arguments.window}" if arguments.window != UNMARKED.window else None
+    words = f"{arguments.words} words" if arguments.words is not None else None
+    reader = ", ".join(part for part in (backbone, window, words) if part)
     for seed in arguments.seeds:
         for name in arguments.sets:
-            key = f"{name} {backbone} {seed}"
+            key = f"{name} {reader} {seed}"
             if key not in found:
                 settings = replace(UNMARKED, backbone=arguments.backbone, epochs=arguments.epochs, window=arguments.window, seed=seed)
                 with err.status(key) as status:
                     result = asdict(run_bench(name, arguments.data / name, status.update, settings, words=arguments.words))
-                result["settings"]["backbone"] = Path(arguments.backbone).name
+                result["settings"]["backbone"] = backbone
                 found[key] = result
                 arguments.json.write_text(json.dumps(found, indent=1) + "\n")
                 out.print(f"{key}: {result['members']} both {result['at_half']['example_f1']:.4f}", highlight=False)
     rows = []
     for name in arguments.sets:
-        runs = [found[f"{name} {backbone} {seed}"] for seed in arguments.seeds]
+        runs = [found[f"{name} {reader} {seed}"] for seed in arguments.seeds]
         columns = [[run["members"][member] for run in runs] for member in ("linear", "encoder")]
         columns += [[run[part]["example_f1"] for run in runs] for part in ("at_half", "tuned")]
         rows.append((name, *(_spread(column) for column in columns), *PUBLISHED[name].values()))

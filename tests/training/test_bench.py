@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from newswatch_labels.errors import InputError
 from newswatch_training.bench import PUBLISHED, run_bench
 from newswatch_training.cli import app
 from newswatch_training.encoder_settings import EncoderSettings
@@ -14,7 +15,7 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def write_split(folder: Path, split: str, count: int, seed: int, end: str = "") -> None:
-    """Texts whose labels follow from one of 25 words, and with the same `end`."""
+    """Texts of 25 words, of which the thirteenth decides the label and the others say nothing, and of `end`."""
     random = np.random.default_rng(seed)
     words = {"fire": ["arson"], "shot": ["assault"], "taken": ["kidnapping"], "market": []}
     rows = []
@@ -56,6 +57,8 @@ def test_what_comes_after_the_first_words_changes_nothing(tmp_path: Path, encode
     assert (cut.at_half, cut.tuned) == (short.at_half, short.tuned)
     assert long.tuned["brier"] != short.tuned["brier"]
     assert (cut.settings["words"], long.settings["words"]) == (25, None)
+    with pytest.raises(InputError, match="words is 0; expected 1 or more"):
+        run_bench("own", tmp_path / "long", print, settings, words=0)
 
 
 @pytest.mark.skipif(not (DATA / "satp_relevant").is_dir(), reason="satp_relevant is not beside the project")

@@ -12,7 +12,7 @@ import numpy as np
 from newswatch.decision import Decision, TagRule
 from newswatch.model import ABSENT, Logits
 from newswatch_labels.corpus import read_splits
-from newswatch_labels.errors import RecordError
+from newswatch_labels.errors import InputError, RecordError
 from newswatch_training.augmentation import Augmentation
 from newswatch_training.combination import fit_combination, join_members
 from newswatch_training.deciding import fit_decision
@@ -68,11 +68,14 @@ def run_bench(
         encoder: settings of the encoder; None for the linear model by itself.
         alone: leave the linear model out.
         work: folder of the encoder's checkpoints; default: a temporary one.
-        words: of a text that the encoder reads, from its start, as models of 512 tokens do; default: all.
+        words: of a text that the encoder reads, from its start, as models of 512 tokens do, 1 or more; default: all.
 
     Raises:
+        InputError: `words` is below 1.
         RecordError: train, dev or test is missing.
     """
+    if words is not None and words < 1:
+        raise InputError(f"words is {words}", "1 or more", "Leave it out to have all words read.")
     scheme, splits = read_splits(data)
     if missing := {"dev", "test"} - set(splits):
         raise RecordError(
@@ -156,12 +159,13 @@ def _fit_encoder(
 
 def _first_words(examples: Examples, words: int) -> Examples:
     """The same records with no more than so many words of their texts."""
-    start = re.compile(rf"\s*(?:\S+\s*){{0,{words}}}")
-    cut = [replace(record, text=start.match(record.text).group()) for record in examples.records]  # type: ignore[union-attr]
+    cut = [replace(record, text="".join(re.findall(r"\S+\s*", record.text)[:words])) for record in examples.records]
     return Examples.prepare(cut, examples.scheme)
 
 
 def _pad(logits: Logits, sentences: int) -> Logits:
-    """With what was not read as absent, up to so many sentences."""
-    unread = np.full((sentences - len(logits.sentences), len(logits.article)), ABSENT)
-    return Logits(logits.article, np.vstack([logits.sentences, unread]))
+    """With so many sentences, absent where they were not read; a text cut within quotation marks may have been read as more of them."""
+    padded = np.full((sentences, len(logits.article)), ABSENT)
+    read = logits.sentences[:sentences]
+    padded[: len(read)] = read
+    return Logits(logits.article, padded)
