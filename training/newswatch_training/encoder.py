@@ -13,7 +13,7 @@ from newswatch.encoder import Pooling, Unit
 from newswatch.model import ABSENT, Logits
 from newswatch.windows import Window, WindowCutter
 from newswatch_training.augmentation import Augmentation, Passage, Strangers
-from newswatch_training.backbone import load_backbone
+from newswatch_training.backbone import layers_of, load_backbone
 from newswatch_training.batches import Batch, Packer, Prepared, Row, share_batches
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.examples import Examples
@@ -62,7 +62,7 @@ class EncoderTraining:
         """
         self.examples, self.settings, self.augmentation, self.hardware = examples, settings, augmentation, hardware
         torch.manual_seed(settings.seed)
-        backbone, tokenizer = load_backbone(settings.backbone, settings.window)
+        backbone, tokenizer = load_backbone(settings)
         self.net = SentenceEncoder(backbone, len(examples.scheme.names), settings.dropout)
         self.unit = Unit.SENTENCE if any(examples.evidence[row] is not None for row in rows) else Unit.WINDOW
         self._packer = Packer(settings.window, settings.batch_tokens, backbone.config.model_type in PACKABLE)
@@ -252,7 +252,7 @@ class EncoderTraining:
     def master_weights(self, steps: int) -> MasterWeights:
         """The optimiser of a training of so many steps: `rate` at the last layer, less below, `head_rate` for what is new."""
         settings = self.settings
-        layers = next(part for part in self.net.backbone.modules() if isinstance(part, nn.ModuleList) and len(part) > 1)
+        layers = layers_of(self.net.backbone)
         depth = {parameter: number for number, layer in enumerate(layers) for parameter in layer.parameters()}
         highest = len(layers) - 1
         rates = {p: settings.rate * settings.layer_decay ** (highest - depth.get(p, -1)) for p in self.net.backbone.parameters()}

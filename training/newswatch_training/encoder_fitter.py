@@ -83,7 +83,7 @@ class EncoderFitter:
         Raises:
             InputError: as `check_backbone`.
         """
-        check_backbone(settings.backbone, settings.window)
+        check_backbone(settings)
         self.examples, self.settings, self.augmentation, self.work, self.patience = examples, settings, augmentation, work, patience
         self.watch = watch or Watch()
         self.hardware = hardware or Hardware.find()
@@ -109,7 +109,7 @@ class EncoderFitter:
     def keep_backbone(self, rows: NDArray[np.int64], folder: Path) -> None:
         """Write the backbone of the fit on `rows`, which is taken from its checkpoint, as a folder that `backbone` may name."""
         training, _ = self._train_rows(rows)
-        save_backbone(training.net.backbone, self.settings.backbone, folder)
+        save_backbone(training.net.backbone, self.settings, folder)
 
     def forget(self) -> None:
         """Remove the checkpoints of this fitter's own fits; another fit may be under way beside them."""

@@ -28,6 +28,7 @@ class EncoderSettings:
 
     Attributes:
         backbone: the shipped one by name, a folder, or an id on the Hugging Face Hub.
+        layers: of the backbone, from the first, that are used; 0 for all. Fewer train and score faster and know less.
         window: tokens of a window, at most what the backbone's positions allow.
         epochs: passes over the training articles, at most.
         rate, head_rate: highest learning rates, of the last layer and of the new parameters.
@@ -45,6 +46,7 @@ class EncoderSettings:
     """
 
     backbone: str = DEFAULT_BACKBONE
+    layers: int = 0
     window: int = 128
     epochs: int = 3
     rate: float = 3e-4
@@ -68,6 +70,7 @@ class EncoderSettings:
             positive=("rate", "head_rate", "temperature", "untagged"),
             shares=("layer_decay", "warmup", "weight_decay", "dropout", "balance"),
             least_one=("window", "epochs", "batch_tokens"),
+            least_zero=("layers",),
         )
         if self.precision not in list(Precision):
             raise InputError(f"precision is {self.precision!r}", " or ".join(Precision), "Mend the setting.")

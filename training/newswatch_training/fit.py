@@ -138,8 +138,13 @@ def fit_bundle(
 
     Raises:
         RecordError: there are fewer events than folds.
+        InputError: as `check_backbone`, before anything is read.
         ParityError: the encoder's graph does not say what the trained encoder says.
     """
+    if model.encoder:
+        from newswatch_training.backbone import check_backbone
+
+        check_backbone(model.encoder)
     asked = {"model": model.kind, "folds": settings.folds, **model.to_dict(), "seed": settings.seed}
     run.log_settings({**asked, "records": len(corpus.records), "rows_left_out": len(corpus.faults)})
     started = time.perf_counter()
