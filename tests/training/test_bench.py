@@ -61,6 +61,18 @@ def test_what_comes_after_the_first_words_changes_nothing(tmp_path: Path, encode
         run_bench("own", tmp_path / "long", print, settings, words=0)
 
 
+def test_a_member_that_knows_nothing_takes_nothing_from_the_other(tmp_path: Path, encoder_settings: EncoderSettings) -> None:
+    for seed, (split, count) in enumerate((("train", 160), ("dev", 60), ("test", 60))):
+        write_split(tmp_path, split, count, seed)
+    both = run_bench("own", tmp_path, print, replace(encoder_settings, epochs=1, rate=1e-6, head_rate=1e-6))
+    assert both.members["encoder"] < 0.5
+    assert both.members["linear"] == both.dev_example_f1 == both.at_half["example_f1"] == 1.0
+    weights = both.settings["weights"]
+    assert isinstance(weights, dict)
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["linear"] > 0
+
+
 @pytest.mark.skipif(not (DATA / "satp_relevant").is_dir(), reason="satp_relevant is not beside the project")
 def test_satp_relevant_reaches_its_floor() -> None:
     result = CliRunner().invoke(app, ["bench", "satp_relevant", "--data", str(DATA / "satp_relevant"), "--json"])

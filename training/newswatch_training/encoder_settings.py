@@ -81,7 +81,7 @@ class EncoderSettings:
 
 
 # For corpora that mark no evidence: gentler than where it is marked, chosen on the dev part of satp_relevant.
-UNMARKED = EncoderSettings(window=256, epochs=4, rate=1e-4, layer_decay=1.0, batch_tokens=2048, balance=0.0)
+UNMARKED = EncoderSettings(window=256, epochs=4, rate=1e-4, layer_decay=1.0)
 
 
 def settings_for(records: Iterable[Record]) -> EncoderSettings:
