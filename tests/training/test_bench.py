@@ -61,6 +61,17 @@ def test_what_comes_after_the_first_words_changes_nothing(tmp_path: Path, encode
         run_bench("own", tmp_path / "long", print, settings, words=0)
 
 
+def test_bench_takes_the_encoders_options(tmp_path: Path, tiny_backbone: Path) -> None:
+    for seed, (split, count) in enumerate((("train", 40), ("dev", 20), ("test", 20))):
+        write_split(tmp_path, split, count, seed)
+    options = {"--backbone": str(tiny_backbone), "--epochs": "1", "--window": "64", "--words": "20", "--precision": "fp32"}
+    given = [part for pair in options.items() for part in pair]
+    result = CliRunner().invoke(app, ["bench", "own", "--data", str(tmp_path), "--model", "encoder", *given, "--json"])
+    assert result.exit_code == 0, result.output
+    settings = json.loads(result.stdout)["settings"]
+    assert (settings["window"], settings["words"], settings["precision"], settings["epochs"]) == (64, 20, "fp32", 1)
+
+
 def test_a_member_that_knows_nothing_takes_nothing_from_the_other(tmp_path: Path, encoder_settings: EncoderSettings) -> None:
     for seed, (split, count) in enumerate((("train", 160), ("dev", 60), ("test", 60))):
         write_split(tmp_path, split, count, seed)

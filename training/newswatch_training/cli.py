@@ -153,6 +153,9 @@ def bench(
     model: Annotated[ModelKind, typer.Option(help="Which model to train.")] = ModelKind.LINEAR,
     backbone: Annotated[str, typer.Option(help="Encoder: a folder or Hugging Face Hub id, or the one shipped.")] = DEFAULT_BACKBONE,
     epochs: Annotated[int, typer.Option(min=1, help="Encoder: passes over the articles.")] = UNMARKED.epochs,
+    window: Annotated[int, typer.Option(min=16, help="Encoder: tokens of a window.")] = UNMARKED.window,
+    words: Annotated[int | None, typer.Option(min=1, help="Encoder: read so many words of a text, from its start; default: all.")] = None,
+    precision: Annotated[Precision, typer.Option(help="Encoder: of the graph that is measured.")] = Precision.INT8,
     seed: Annotated[int, typer.Option(help="Encoder: seed of its training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -162,8 +165,9 @@ def bench(
     if not data.is_dir():
         raise InputError(f"--data {data}", "a folder with train.jsonl, dev.jsonl and test.jsonl", "Check the path.")
     with err.status(name) as status:
-        encoder = None if model is ModelKind.LINEAR else replace(UNMARKED, backbone=backbone, epochs=epochs, seed=seed)
-        result = run_bench(name, data, status.update, encoder, alone=model is ModelKind.ENCODER)
+        asked = replace(UNMARKED, backbone=backbone, epochs=epochs, window=window, precision=precision.value, seed=seed)
+        encoder = None if model is ModelKind.LINEAR else asked
+        result = run_bench(name, data, status.update, encoder, alone=model is ModelKind.ENCODER, words=words)
     if as_json:
         typer.echo(json.dumps(asdict(result), ensure_ascii=False, indent=1))
         return
