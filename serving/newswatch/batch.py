@@ -13,8 +13,8 @@ from newswatch.bundle import read_manifest
 from newswatch.copies import Copies
 from newswatch.manifest import Manifest, shard_key
 from newswatch.output import Output
+from newswatch.processors import count_processors
 from newswatch.reading import Columns, Fault, check_kind, read_file
-from newswatch.runtime import processors
 from newswatch.shards import Shard, find_shards
 from newswatch.stream import printable
 from newswatch.summary import SUMMARY, Summary, Tally
@@ -71,7 +71,7 @@ def run_batch(
         MissingExtraError: a format needs a package that is not installed.
     """
     started = time.perf_counter()
-    count = processors() if workers is None else workers
+    count = count_processors() if workers is None else workers
     if count < 1:
         raise InputError(f"{count} workers", "a whole number from 1", "Mend --workers.")
     if kind is not None:

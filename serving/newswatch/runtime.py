@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from newswatch.processors import count_processors
 from newswatch_labels.errors import InputError, MissingExtraError
 
 Graph = Callable[[NDArray[np.int64], NDArray[np.float32]], NDArray[np.float32]]
@@ -52,7 +53,7 @@ def open_graph(path: Path, precision: str, runtime: str | None = None, threads: 
 
 
 def _threads(threads: int | None) -> int:
-    given = threads if threads is not None else os.environ.get("NEWSWATCH_THREADS") or processors()
+    given = threads if threads is not None else os.environ.get("NEWSWATCH_THREADS") or count_processors()
     try:
         count = int(given)
     except ValueError:
@@ -60,11 +61,6 @@ def _threads(threads: int | None) -> int:
     if count < 1:
         raise InputError(f"{given!r} threads", "a whole number from 1", "Set NEWSWATCH_THREADS to one, or leave it unset.")
     return count
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _open_onnxruntime(path: Path, threads: int) -> Graph:

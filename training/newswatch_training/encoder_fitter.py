@@ -29,7 +29,7 @@ from newswatch_training.encoder import EncoderTraining
 from newswatch_training.encoder_settings import EncoderSettings
 from newswatch_training.examples import Examples
 from newswatch_training.graph import PARITY_ROWS, check_parity, export_encoder, measure_parity
-from newswatch_training.hardware import Hardware, keep_memory
+from newswatch_training.hardware import Hardware, keep_memory, limit_threads
 from newswatch_training.master_weights import MasterWeights
 from newswatch_training.metrics import decide, measure
 
@@ -124,6 +124,7 @@ class EncoderFitter:
         jobs = min(jobs, len(many))
         if jobs < 2 or self.hardware.device.type != "cpu":
             return
+        limit_threads()
         self.watch.begin(self.settings.epochs * sum(self._articles_per_epoch(rows) for rows in many))
         context = torch.multiprocessing.get_context("spawn")
         threads = max(1, torch.get_num_threads() // jobs)
@@ -157,6 +158,7 @@ class EncoderFitter:
         if self.hardware.processes > 1:
             self._train_together(kept.tolist(), folder, watched.tolist())
         keep_memory()
+        limit_threads()
         training = EncoderTraining(self.examples, kept.tolist(), self.settings, self.augmentation, self.hardware)
         self._train(training, folder, watched.tolist())
         return training, folder

@@ -1,6 +1,5 @@
 """The story of a fit: read, split, fit, calibrate, evaluate, export, track, publish."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from newswatch.bundle import Bundle
 from newswatch.ensemble import EnsembleModel
 from newswatch.model import BundleError, Model
+from newswatch.processors import count_processors
 from newswatch_labels.census import take_census
 from newswatch_labels.corpus import Corpus
 from newswatch_labels.errors import RecordError
@@ -84,7 +84,7 @@ class FitSettings:
 
     folds: int = 3
     seed: int = 0
-    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    jobs: int = field(default_factory=count_processors)
     newest: bool = True
     promote: bool = True
     store: Path = STORE

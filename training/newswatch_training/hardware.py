@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from newswatch.processors import count_processors
+
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
 
@@ -28,6 +30,11 @@ class Hardware:
             dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
             return cls(torch.device("cuda"), dtype, torch.cuda.device_count())
         return cls(torch.device("cpu"), torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32)
+
+
+def limit_threads() -> None:
+    """Have torch use no more threads than there are processors for this process: it does not know a container's quota."""
+    torch.set_num_threads(min(torch.get_num_threads(), count_processors()))
 
 
 def keep_memory() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from newswatch.processors import count_processors
 from newswatch_labels.errors import InputError
 
 FILE_VARIABLE = "NEWSWATCH_SETTINGS"
@@ -45,7 +46,7 @@ class ServiceSettings(BaseSettings):
     database: Path | None = None
     fetch: bool = False
     allow_hosts: tuple[str, ...] = ()
-    workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=lambda: min(4, max(1, _processors() // 2)))
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=lambda: min(4, max(1, count_processors() // 2)))
     threads: Annotated[int, Field(ge=1)] | None = None
     cascade: bool = True
     queue: Annotated[int, Field(ge=1, le=10_000)] = 64
@@ -94,7 +95,7 @@ class ServiceSettings(BaseSettings):
     @property
     def worker_threads(self) -> int:
         """Threads of each worker, so that together they do not exceed the processors."""
-        return self.threads or max(1, _processors() // self.workers)
+        return self.threads or max(1, count_processors() // self.workers)
 
     @classmethod
     def settings_customise_sources(
@@ -112,7 +113,3 @@ class ServiceSettings(BaseSettings):
             return init_settings, env_settings
         Path(named).open("rb").close()  # a missing file would be passed over in silence
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, named)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
