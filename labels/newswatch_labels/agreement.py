@@ -101,7 +101,7 @@ def _compare(pairs: Sequence[tuple[Record, Record]], names: Sequence[str]) -> Ta
             first, second = tag in one.labels, tag in two.labels
             counts[0 if first and second else 1 if first else 2 if second else 3] += 1
             if first and second and one.evidence is not None and two.evidence is not None:
-                left, right = set(one.evidence[tag]), set(two.evidence[tag])
+                left, right = set(one.evidence.get(tag, ())), set(two.evidence.get(tag, ()))
                 shared += 2 * len(left & right)
                 total += len(left) + len(right)
     both, only_first, only_second, neither = counts

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def read_corpus(path: Path, scheme: Scheme | None = None, *, plain: bool = False
                         continue
                     places[record.id] = place
                     records.append(record)
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 fault = RecordError(f"{source.name}: {error} after line {number}", "a whole file", "Copy the file again.")
                 faults.append(fault)
     return Corpus(tuple(records), tuple(faults))

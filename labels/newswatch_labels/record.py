@@ -126,8 +126,8 @@ def parse_record(line: str | bytes, scheme: Scheme | None, place: str, *, plain:
         _expect(isinstance(row.get(name, ""), str), place, name, row.get(name), "a string")
     for name in _OPTIONAL_STRINGS:
         _expect(row.get(name) is None or isinstance(row[name], str), place, name, row.get(name), "a string or null")
-    for name in ("id", "text", "title"):
-        found = _SURROGATE.search(row.get(name, ""))
+    for name, value in row.items():
+        found = _SURROGATE.search(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         _expect(found is None, place, name, "a lone surrogate", "valid Unicode")
     for name in ("furniture", "translation"):
         _expect(isinstance(row.get(name, False), bool), place, name, row.get(name), "true or false")

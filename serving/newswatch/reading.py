@@ -12,6 +12,7 @@ from typing import IO, cast
 from newswatch.row import MAX_CONTENT, Columns, Fault, Row, read_article, read_row
 from newswatch.scorer import Article
 from newswatch.stream import MAX_ROW, PACKED, check_line, open_stream, printable, read_lines, read_whole
+from newswatch.text import check_text
 from newswatch_labels.errors import InputError, MissingExtraError
 from newswatch_labels.json_object import parse_object
 
@@ -151,7 +152,7 @@ def _decode(raw: bytes, place: str) -> str:
 
 
 def _read_text(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001
-    yield Article(_decode(read_whole(stream, name), name), id=name)
+    yield Article(check_text(_decode(read_whole(stream, name), name), name), id=name)
 
 
 def _read_html(stream: IO[bytes], name: str, columns: Columns) -> Iterator[Row]:  # noqa: ARG001

@@ -19,6 +19,9 @@ def serve(
     admin_keys: Annotated[Path | None, typer.Option(help="File of keys that may call /v1/reload.")] = None,
     database: Annotated[Path | None, typer.Option(help="SQLite file of stored articles, for the desk.")] = None,
     fetch: Annotated[bool | None, typer.Option(help="Let the desk ask for web pages, which the service fetches; default: no.")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Name under which a service without keys may be asked, such as a proxy's; localhost always.")
+    ] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that --fetch may reach although its address is private.")] = None,
     workers: Annotated[int | None, typer.Option(help="Scoring processes; default: one for every two processors, at most 4.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of each worker; default: the processors divided by the workers.")] = None,
@@ -44,6 +47,7 @@ def serve(
             admin_keys=admin_keys,
             database=database,
             fetch=fetch,
+            names=tuple(name) if name else None,
             allow_hosts=tuple(allow_host) if allow_host else None,
             workers=workers,
             threads=threads,

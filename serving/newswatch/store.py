@@ -187,9 +187,9 @@ class Store:
             parts.append("a.outlet = ?")
             values.append(outlet)
         if day is not None:
-            first = _day(day)
+            first = _day(day).isoformat()
             parts.append("a.time >= ? AND a.time < ?")
-            values += [first.isoformat(), (first + timedelta(1)).isoformat()]
+            values += [first, f"{first}~"]  # the tilde comes after whatever may follow a day
         query = f"{_NEWEST} WHERE {' AND '.join(parts)} ORDER BY a.time DESC, a.number DESC LIMIT ?"
         return [read_row(row) for row in self.rows(query, (*values, limit))]
 
@@ -209,8 +209,8 @@ class Store:
         listed = [(last - timedelta(back)).isoformat() for back in range(days - 1, -1, -1)]
         made: dict[str, dict[str, int]] = {day: {} for day in listed}
         query = """SELECT substr(time, 1, 10) AS day, tag, count(*) AS articles FROM articles a JOIN carried ON article = a.id
-            WHERE time >= ? GROUP BY day, tag ORDER BY day, tag"""
-        for row in self.rows(query, (listed[0] if listed else "~",)):
+            WHERE time >= ? AND time < ? GROUP BY day, tag ORDER BY day, tag"""
+        for row in self.rows(query, (listed[0], f"{listed[-1]}~") if listed else ("", "")):
             made[row["day"]][row["tag"]] = row["articles"]
         return made
 

@@ -40,6 +40,13 @@ def test_disagreements_name_who_gave_the_tag() -> None:
     assert listed == [("a", "denial", "second", ("Two.",)), ("d", "denial", "first", ("Three.",))]
 
 
+def test_a_tag_without_evidence_agrees_on_no_sentence() -> None:
+    bare = replace(FIRST[0], labels=("talks", "denial"))
+    agreement = compare_readers([bare], [reading("a", talks=("One.",), denial=("Two.",))], SCHEME)
+    assert agreement.micro.f1 == 1
+    assert (agreement.tags["talks"].evidence_f1, agreement.tags["denial"].evidence_f1) == (1, 0)
+
+
 def test_readings_must_match() -> None:
     with pytest.raises(RecordError, match="without a common id"):
         compare_readers(FIRST, [reading("z")], SCHEME)

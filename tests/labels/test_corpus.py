@@ -30,6 +30,15 @@ def test_truncated_gz_keeps_what_was_read(tmp_path: Path, scheme: Scheme) -> Non
     assert "c.jsonl.gz" in str(corpus.faults[0])
 
 
+def test_damaged_gz_is_a_fault(tmp_path: Path, scheme: Scheme) -> None:
+    packed = bytearray(gzip.compress(json.dumps(GOOD).encode()))
+    packed[12] ^= 0xFF
+    (tmp_path / "c.jsonl.gz").write_bytes(packed)
+    corpus = read_corpus(tmp_path, scheme)
+    assert corpus.records == ()
+    assert "c.jsonl.gz" in str(corpus.faults[0])
+
+
 def test_missing_corpus_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(RecordError, match="a JSONL file or a folder"):

@@ -288,6 +288,15 @@ def test_csv_rows_at_fault_are_named_and_the_others_kept(tmp_path: Path, scheme:
         assert message in str(fault)
 
 
+def test_csv_with_bytes_that_are_no_text_in_any_column_is_a_fault(tmp_path: Path, scheme: Scheme) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes(b"id,text,labels,outlet\na,They met.,talks,Agence Sant\xe9\nb,They met.,talks,Agence\n")
+    records, faults = from_csv(path, scheme)
+    assert [record.id for record in records] == ["b"]
+    assert "outlet" in str(faults[0])
+    assert "surrogate" in str(faults[0])
+
+
 @pytest.mark.parametrize(
     ("header", "message"), [("id,text,lables", "Did you mean 'labels'"), ("id,text", "no column labels"), ("", "no column id")]
 )

@@ -31,6 +31,13 @@ def test_text_file_has_its_name_as_id(tmp_path: Path) -> None:
     assert read(write(tmp_path, "a.txt", "\ufeffHello\r\nthere")) == ([Article("Hello\r\nthere", "a.txt")], [])
 
 
+def test_text_beyond_what_can_be_scored_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newswatch.text.MAX_CHARS", 10)
+    articles, faults = read(write(tmp_path, "a.txt", "x" * 11), write(tmp_path, "b.txt", "x" * 10))
+    assert articles == [Article("x" * 10, "b.txt")]
+    assert [fault.split(";")[0] for fault in faults] == ["a.txt of 11 characters"]
+
+
 def test_html_gives_title_and_article_without_furniture(samples: Path) -> None:
     (article,), faults = read(samples / "erbil-marathon.html")
     assert faults == []

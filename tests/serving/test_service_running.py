@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -172,6 +173,29 @@ def test_worker_death_fails_what_it_had_and_is_mended(serve: "Serve") -> None:
     assert service.workers() not in ([dead], [])
     assert service.score(SHELLING).status_code == 200
     assert service.metric('newswatch_errors_total{kind="worker_death"}') == 1
+
+
+def test_worker_that_no_file_is_left_for_is_started_later(serve: "Serve") -> None:
+    service = serve()
+    (dead,) = service.workers()
+    pid = service.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())), before[1]))
+    os.kill(dead, signal.SIGKILL)
+    service.wait(lambda: "Too many open files" in service.log.read_text())
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    assert service.wait(service.ready) < 10
+    assert service.score(SHELLING).status_code == 200
+
+
+def test_a_page_being_fetched_does_not_hold_up_the_end(serve: "Serve") -> None:
+    service = serve({"NEWSWATCH_FETCH": "1", "NEWSWATCH_ALLOW_HOSTS": '["127.0.0.1"]'})
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(service.http.post, "/v1/fetch", json={"url": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        silent.accept()
+        service.process.terminate()
+        assert service.process.wait(10) == 0
+        assert asked.result().status_code == 502
 
 
 def test_death_of_an_idle_worker_is_seen(serve: "Serve") -> None:

@@ -101,6 +101,16 @@ def test_counts_by_day_and_tag(opened: Store) -> None:
     assert list(opened.counts(3)) == days
 
 
+def test_days_that_are_not_counted_and_the_last_day_there_is(opened: Store) -> None:
+    key = opened.add_article(TEXT)
+    opened.add_prediction(key, predict("denial"))
+    with opened.transaction() as connection:  # as after the clock was set back
+        connection.execute("UPDATE articles SET time = '2099-01-01T00:00:00Z'")
+    assert opened.counts(1) == {datetime.now(UTC).date().isoformat(): {}}
+    assert [article.id for article in opened.newest(day="2099-01-01")] == [key]
+    assert opened.newest(day="9999-12-31") == opened.newest(day="2099-01-02") == []
+
+
 def test_review_decides_what_an_article_carries(opened: Store) -> None:
     key = opened.add_article(TEXT, title="Ambush near Daquq")
     opened.add_prediction(key, predict("denial", review=("denial", "casualties")))

@@ -25,6 +25,7 @@ from newswatch.watch.address import RefusedError
 from newswatch.watch.alerts import AlertRule
 from newswatch.watch.feed import MAX_ENTRIES, parse_feed
 from newswatch.watch.fetcher import Fetcher
+from newswatch.watch.ledger import Ledger
 from newswatch.watch.lock import only_watcher
 from newswatch.watch.stopping import Stopping
 from newswatch.watch.stories import StoryIndex
@@ -338,6 +339,20 @@ def test_atom_and_its_dates_links_and_bounds() -> None:
     wide = "<item>".encode("utf-16") * (MAX_ENTRIES + 1)
     with pytest.raises(InputError, match="at most 2,000"):
         parse_feed(wide, "http://x/", {})
+
+
+def test_what_a_feed_gets_wrong_is_left_out() -> None:
+    rss = """<rss version="2.0"><channel><item><title>A</title><link>http://example.com\u2100/x</link>
+        <pubDate>Mon, 01 Jan 0001 00:00:00 GMT</pubDate></item></channel></rss>"""
+    (entry,) = parse_feed(rss.encode(), "http://x/", {"content-type": "application/rss+xml"})
+    assert (entry.title, entry.outlet, entry.published) == ("A", "", None)
+
+
+def test_validators_that_no_request_can_carry_are_not_kept(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "newswatch.db") as store:
+        ledger = Ledger(store)
+        ledger.keep_validators("http://x/", '"caf\u00e9"', "Mon, 01 Jan 2026 00:00:00 GMT")
+        assert ledger.validators("http://x/") == {"If-Modified-Since": "Mon, 01 Jan 2026 00:00:00 GMT"}
 
 
 def test_sources_are_checked_before_the_watch(tmp_path: Path) -> None:

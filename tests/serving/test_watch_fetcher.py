@@ -58,6 +58,12 @@ def test_address_that_is_not_public_is_refused(host: str, site: Site) -> None:
     assert site.requests == []
 
 
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example"])
+def test_host_that_is_no_name_is_refused(host: str, fetcher: Fetcher) -> None:
+    with pytest.raises(RefusedError, match="a host's name"):
+        fetcher.get(f"http://{host}/")
+
+
 @pytest.mark.parametrize("address", ["93.184.216.34", "1.1.1.1", "2606:4700::1111", "64:ff9b::101:101", "::ffff:1.1.1.1", "2002:101:101::"])
 def test_public_address_is_not_refused(address: str) -> None:
     assert is_public(ip_address(address))
@@ -297,6 +303,13 @@ def test_host_that_asks_for_an_hour_is_left_alone(asked: str, site: Site, fetche
     assert site.paths() == ["/"]
 
 
+def test_retry_after_of_no_calendar_is_passed_over(site: Site, fetcher: Fetcher) -> None:
+    site.answers["/"] = Reply(status=503, headers={"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"})
+    with pytest.raises(FetchError) as error:
+        fetcher.get(site.url)
+    assert (error.value.transient, error.value.retry_after) == (True, None)
+
+
 def test_requests_to_one_host_keep_their_distance(site: Site) -> None:
     site.answers["/"] = Reply("x")
     with Fetcher(["127.0.0.1"], delay=0.3) as fetcher:
@@ -318,6 +331,15 @@ def test_robots_file_is_obeyed_at_each_hop(site: Site, fetcher: Fetcher) -> None
     assert site.paths() == ["/robots.txt", "/open", "/go"]
 
 
+def test_robots_file_is_obeyed_but_for_what_cannot_be_read(site: Site, fetcher: Fetcher) -> None:
+    site.answers["/robots.txt"] = Reply("\ufeffUser-agent: *\nDisallow: //[\nCrawl-delay: \u00b2\nDisallow: /private".encode())
+    site.answers["/open"] = Reply("fine")
+    robots = Robots(fetcher)
+    assert fetcher.get(f"{site.url}/open", permit=robots.permit).body == b"fine"
+    with pytest.raises(RefusedError, match=r"forbidden by robots\.txt"):
+        fetcher.get(f"{site.url}/private/y", permit=robots.permit)
+
+
 @pytest.mark.parametrize(("status", "transient"), [(404, None), (500, True)])
 def test_robots_file_that_is_missing_or_fails(status: int, transient: bool | None, site: Site, fetcher: Fetcher) -> None:
     site.answers["/robots.txt"] = Reply(status=status)
@@ -327,7 +349,7 @@ def test_robots_file_that_is_missing_or_fails(status: int, transient: bool | Non
         with pytest.raises(FetchError) as error:
             fetcher.get(f"{site.url}/a", permit=robots.permit)
         assert error.value.transient
-        assert "/a" not in site.paths()
+        assert site.paths() == ["/robots.txt"] * ATTEMPTS  # and not as often for each try of the page
     else:
         assert fetcher.get(f"{site.url}/a", permit=robots.permit).body == b"fine"
 

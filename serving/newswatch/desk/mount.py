@@ -29,5 +29,5 @@ def open_desk(app: FastAPI, settings: ServiceSettings) -> Iterator[None]:
     """
     with ExitStack() as opened:
         app.state.store = opened.enter_context(Store.open(settings.database)) if settings.database else None
-        app.state.page_reader = opened.enter_context(PageReader(settings.allow_hosts)) if settings.fetch else None
+        app.state.page_reader = opened.enter_context(PageReader(settings.allow_hosts, app.state.engine.ending)) if settings.fetch else None
         yield

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from importlib.util import find_spec
-from threading import Lock
+from threading import Event, Lock
 from typing import ClassVar, Self
 
 from newswatch.reading import read_page
@@ -22,11 +22,12 @@ class Unfetched(Refusal):
 class PageReader:
     """Fetches what analysts ask for. One page at a time: the service is no crawler."""
 
-    def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, allowed_hosts: Iterable[str], ending: Event) -> None:
         """Prepare the fetcher.
 
         Args:
             allowed_hosts: names or addresses that may be reached although they are private.
+            ending: once set, a page being fetched is given up within seconds.
 
         Raises:
             MissingExtraError: the packages that fetch and read pages are not installed.
@@ -38,7 +39,7 @@ class PageReader:
             raise MissingExtraError(error.name or "httpx", "feeds") from error
         if find_spec("trafilatura") is None:
             raise MissingExtraError("trafilatura", "feeds")
-        self._fetcher = Fetcher(allowed_hosts, delay=0.2)
+        self._fetcher = Fetcher(allowed_hosts, delay=0.2, stopping=ending)
         self._robots = Robots(self._fetcher)
         self._lock = Lock()
 

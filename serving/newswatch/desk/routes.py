@@ -1,6 +1,7 @@
 """Routes of the desk: stored articles, reviews, and what the page asks besides scores."""
 
 from datetime import date
+from hashlib import sha256
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
@@ -102,14 +103,21 @@ def articles(
 
 @router.post("/articles", status_code=201)
 async def keep(given: NewArticle, request: Request, store: Stored) -> Opened:
-    """Score an article and keep it with its prediction; one that is kept already is scored again and left as it is."""
+    """Score an article and keep it with its prediction; one that is kept already is scored again and left as it is.
+
+    Another text or title at the same address is another article of the same story.
+    """
     (prediction,) = await request.app.state.score([Article(given.text, None, given.title)])
     return Opened.of(await run_in_threadpool(_keep, store, given, prediction))
 
 
 def _keep(store: Store, given: NewArticle, prediction: Prediction) -> StoredArticle:
     with store.transaction():
-        identity = store.add_article(given.text, title=given.title or "", outlet=given.outlet, url=given.url)
+        kept = store.get(store.add_article(given.text, title=given.title or "", outlet=given.outlet, url=given.url))
+        identity = kept.id
+        if (kept.text, kept.title) != (given.text, given.title or ""):
+            own = sha256(f"{given.url}\n{given.title}\n{given.text}".encode()).hexdigest()[:16]
+            identity = store.add_article(given.text, title=given.title or "", outlet=given.outlet, url=given.url, id=own, story=kept.story)
         store.add_prediction(identity, prediction)
         return store.get(identity)
 

@@ -7,7 +7,8 @@ from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
 from newswatch.service.keys import Keys
-from newswatch.service.refusals import Forbidden, WrongMedia
+from newswatch.service.refusals import Forbidden, Misdirected, WrongMedia
+from newswatch.service.settings import ServiceSettings, is_loopback
 
 _scheme = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of the file of API keys.")
 _admin_scheme = HTTPBearer(auto_error=False, scheme_name="AdminKey", description="A key of the file of admin keys.")
@@ -49,3 +50,19 @@ def refuse_compressed(request: Request) -> None:
     """
     if (encoding := request.headers.get("content-encoding", "identity").lower()) != "identity":
         raise WrongMedia(f"a body of encoding {encoding:.20}", "a body that is not compressed", "Send it without Content-Encoding.")
+
+
+def refuse_strange_names(request: Request) -> None:
+    """Let a service without keys be asked under this machine's own names alone.
+
+    A web page whose name was made to lead to a loopback address would otherwise read and write through the reader's browser.
+
+    Raises:
+        Misdirected: the Host header holds another name.
+    """
+    settings: ServiceSettings = request.app.state.settings
+    name = request.url.hostname or ""
+    if request.app.state.keys is None and not is_loopback(name) and name not in {own.lower() for own in settings.names}:
+        raise Misdirected(
+            f"a request to the host {name:.80}", "localhost, or an address of it", f"If it is meant, allow it: --name {name:.80}"
+        )

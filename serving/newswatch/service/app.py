@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from newswatch import __version__
 from newswatch.desk.mount import mount_desk, open_desk
-from newswatch.service.access import refuse_compressed
+from newswatch.service.access import refuse_compressed, refuse_strange_names
 from newswatch.service.engine import Engine
 from newswatch.service.keys import Keys
 from newswatch.service.limits import MAX_BODY
@@ -70,7 +70,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         max_body_size=MAX_BODY,
-        dependencies=[Depends(refuse_compressed)],
+        dependencies=[Depends(refuse_compressed), Depends(refuse_strange_names)],
     )
     app.state.settings, app.state.metrics, app.state.engine, app.state.score = settings, metrics, engine, engine.score
     app.state.keys = Keys.read(settings.keys) if settings.keys else None

@@ -155,7 +155,7 @@ class Crew:
         while True:
             try:
                 worker: WorkerProcess = await self._start_worker()
-            except (BundleError, WorkerGoneError) as error:
+            except (BundleError, WorkerGoneError, OSError) as error:  # of the last: no more files or processes
                 log.error("worker does not start: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Coroutine, Sequence
+from threading import Event
 from typing import Any
 
 from newswatch.bundle import MANIFEST, find_bundle
@@ -23,7 +24,13 @@ log = logging.getLogger("newswatch.service")
 
 
 class Engine:
-    """Scores articles on worker processes and keeps up with the bundle's link."""
+    """Scores articles on worker processes and keeps up with the bundle's link.
+
+    Attributes:
+        draining: new requests are refused.
+        ending: set at the same time, for threads that wait for others.
+        open: score requests that are admitted and not yet scored.
+    """
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
         self.settings, self._metrics = settings, metrics
@@ -34,6 +41,7 @@ class Engine:
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
+        self.ending = Event()
         self.open = 0
         metrics.watch("queue_length", "Requests that no worker has begun.", lambda: self._live.waiting if self._live else 0)
         metrics.watch("open_requests", "Score requests that are admitted and not yet scored.", lambda: self.open)
@@ -51,6 +59,7 @@ class Engine:
     async def close(self) -> None:
         """End all workers, at once: what should finish has finished before."""
         self.draining = True
+        self.ending.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -124,7 +133,7 @@ class Engine:
                     found = self._look()
                     if found != self._refused:
                         await self._take_up(found)
-                except BundleError as error:
+                except (BundleError, OSError) as error:  # of the latter: no more files or processes
                     if str(error) != self._fault:  # said once, not at every look
                         self._report(error)
 
@@ -157,7 +166,7 @@ class Engine:
         log.info("bundle is live", extra={"model": crew.model["model"], "sha256": crew.model["sha256"]})
         return crew
 
-    def _report(self, error: BundleError) -> None:
+    def _report(self, error: BundleError | OSError) -> None:
         self._fault = str(error)
         self._metrics.errors.labels("reload").inc()
         self._metrics.reloads.labels("kept_old").inc()

@@ -50,6 +50,12 @@ class Forbidden(Refusal):
     status = 403
 
 
+class Misdirected(Refusal):
+    """Asked under a name that is not this service's."""
+
+    status = 421
+
+
 class WrongMedia(Refusal):
     """The body is of another kind than JSON, or compressed."""
 

@@ -43,6 +43,7 @@ class DrainingServer(uvicorn.Server):
     def _drain(self, name: str) -> None:
         if self._ending is None:
             log.info("ending", extra={"signal": name, "open_requests": self._engine.open})
+            self._engine.ending.set()
             self._ending = self._loop.create_task(self._end())
 
     async def _end(self) -> None:

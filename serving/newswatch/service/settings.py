@@ -25,6 +25,7 @@ class ServiceSettings(BaseSettings):
         admin_keys: file of the keys that may call /v1/reload; without it nobody may.
         database: SQLite file of stored articles, for the desk.
         fetch: let the desk ask for web pages, which the service then fetches.
+        names: other names than this machine's own, such as a proxy's, under which a service without keys may be asked.
         allow_hosts: hosts that may be fetched from although their addresses are private.
         workers: scoring processes; default: one for every two processors, at most 4.
         threads: of each worker's forward pass; default: the processors divided by the workers.
@@ -45,6 +46,7 @@ class ServiceSettings(BaseSettings):
     admin_keys: Path | None = None
     database: Path | None = None
     fetch: bool = False
+    names: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=lambda: min(4, max(1, count_processors() // 2)))
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -85,12 +87,7 @@ class ServiceSettings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine reaches the address."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def worker_threads(self) -> int:
@@ -113,3 +110,13 @@ class ServiceSettings(BaseSettings):
             return init_settings, env_settings
         Path(named).open("rb").close()  # a missing file would be passed over in silence
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, named)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address leads to this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

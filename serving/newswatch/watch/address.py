@@ -67,11 +67,16 @@ class AddressGuard:
         """The addresses of `host`, all of them checked: connect to these and to no other, so that no second look-up can differ.
 
         Raises:
-            RefusedError: one of its addresses is private, loopback, link-local, multicast, reserved or otherwise not public.
+            RefusedError: it is no host's name, or one of its addresses is private, loopback, link-local, multicast, reserved or
+                otherwise not public.
             OSError: the name cannot be resolved.
         """
         host = host.strip("[]").lower()
-        found = list(dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # an empty label, or one of more than 63 characters
+            raise RefusedError(f"host {host:.80}", "a host's name", "Check the address.") from error
+        found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
         if host not in self._allowed:
             for address in found:
                 if "%" in address or not is_public(ip_address(address)):

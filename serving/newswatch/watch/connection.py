@@ -8,13 +8,13 @@ from typing import Any
 import httpcore
 
 from newswatch.watch.address import AddressGuard
-from newswatch.watch.stopping import Stopping
+from newswatch.watch.stopping import Stop
 
 
 class Deadline:
     """The moment at which the exchange in progress has to end; also when the watcher is stopping."""
 
-    def __init__(self, stopping: Stopping) -> None:
+    def __init__(self, stopping: Stop) -> None:
         self._stopping = stopping
         self._end = float("inf")
 

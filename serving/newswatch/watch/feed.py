@@ -14,6 +14,7 @@ from newswatch.watch.patience import bounded_work
 from newswatch_labels.errors import InputError, MissingExtraError
 
 MAX_ENTRIES = 2_000
+FIRST_YEAR = 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,11 @@ class Entry:
 
     @property
     def outlet(self) -> str:
-        """The host of the link."""
-        return (urlsplit(self.url).hostname or "").removeprefix("www.")
+        """The host of the link; empty where that is no URL."""
+        try:
+            return (urlsplit(self.url).hostname or "").removeprefix("www.")
+        except ValueError:
+            return ""
 
     def own_text(self) -> str:
         """The text that the feed itself gives, else the title."""
@@ -89,8 +93,9 @@ def _entry(entry: Any, feed: str) -> Entry:
 
 
 def _moment(parsed: Any) -> datetime | None:
-    """A date of feedparser's; None where there is none, or none that a calendar has."""
+    """A date of feedparser's; None where there is none, or none of an article: the year 1 is how some programs write nothing."""
     try:
-        return datetime.fromtimestamp(timegm(parsed), UTC) if parsed else None
+        moment = datetime.fromtimestamp(timegm(parsed), UTC) if parsed else None
     except (OverflowError, OSError, ValueError):
         return None
+    return moment if moment and moment.year >= FIRST_YEAR else None

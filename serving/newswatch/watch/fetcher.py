@@ -21,7 +21,7 @@ from tenacity import (
 from newswatch import __version__
 from newswatch.watch.address import AddressGuard, check_url
 from newswatch.watch.connection import Deadline, GuardedBackend
-from newswatch.watch.stopping import Stopping
+from newswatch.watch.stopping import Stop, Stopping
 from newswatch_labels.errors import NewswatchError
 
 AGENT = f"newswatch/{__version__}"
@@ -42,11 +42,12 @@ class FetchError(NewswatchError):
 
     Attributes:
         transient: whether the same request may succeed later.
+        tried: whether it has been tried as often as it may for now.
         retry_after: seconds to leave the host alone, as it asked; None where it did not.
     """
 
     def __init__(self, received: str, transient: bool, retry_after: float | None = None) -> None:
-        self.transient, self.retry_after = transient, retry_after
+        self.transient, self.retry_after, self.tried = transient, retry_after, False
         super().__init__(received, "an answer that can be used", "It is tried again later." if transient else "Check the address.")
 
     def __reduce__(self) -> tuple[type, tuple[str, bool, float | None]]:  # type: ignore[override]
@@ -76,7 +77,7 @@ class Fetcher:
         stopping: once set, whatever is in progress ends within `STEP_SECONDS` and fails as transient.
     """
 
-    def __init__(self, allowed_hosts: Iterable[str] = (), delay: float = 1.0, stopping: Stopping | None = None) -> None:
+    def __init__(self, allowed_hosts: Iterable[str] = (), delay: float = 1.0, stopping: Stop | None = None) -> None:
         self.guard = AddressGuard(allowed_hosts)
         self.delay = delay
         self._stopping = stopping or Stopping()
@@ -122,15 +123,22 @@ class Fetcher:
             stop=lambda state: state.attempt_number >= ATTEMPTS or self._stopping.is_set(),
             wait=_wait,
             retry=retry_if_exception(_worth_another_try),
-            sleep=self._stopping.wait,
+            sleep=self._sleep,
             reraise=True,
         )
         return retrying(exchange)
 
+    def _sleep(self, seconds: float) -> None:
+        self._stopping.wait(seconds)
+
     def _follow(self, url: str, headers: Mapping[str, str], permit: Callable[[httpx.URL], float | None] | None) -> Answer:
         target = check_url(url)
         for _ in range(MAX_REDIRECTS + 1):
-            wanted = permit(target) if permit else None
+            try:
+                wanted = permit(target) if permit else None
+            except FetchError as error:
+                error.tried = True  # by the fetch of what permits
+                raise
             self._take_turn(target, max(self.delay, wanted or 0.0))
             answer = self._exchange("GET", target, headers)
             if answer.status not in _REDIRECTS:
@@ -200,7 +208,7 @@ def _read(parts: Iterable[bytes], headers: httpx.Headers, place: str) -> bytes:
 
 
 def _worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, FetchError) and error.transient and (error.retry_after or 0) <= PATIENCE_SECONDS
+    return isinstance(error, FetchError) and error.transient and not error.tried and (error.retry_after or 0) <= PATIENCE_SECONDS
 
 
 def _wait(state: RetryCallState) -> float:
@@ -217,7 +225,7 @@ def _seconds(retry_after: str | None) -> float | None:
         return min(float(retry_after), MAX_PAUSE_SECONDS)
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+        wanted = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
+    except (ValueError, OverflowError):
         return None
-    wanted = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp()
     return min(max(0.0, wanted), MAX_PAUSE_SECONDS)

@@ -39,7 +39,8 @@ class Ledger:
         return {name: value for name, value in pairs if value}
 
     def keep_validators(self, feed: str, etag: str | None, modified: str | None) -> None:
-        """Note that every entry of this version of the feed is dealt with."""
+        """Note that every entry of this version of the feed is dealt with; validators that no request can carry are left out."""
+        etag, modified = (value if value and value.isascii() and value.isprintable() else None for value in (etag, modified))
         with self._store.transaction() as connection:
             connection.execute(
                 "INSERT INTO feeds (url, etag, modified) VALUES (?, ?, ?)"

@@ -42,11 +42,20 @@ class Robots:
             return rules
         rules = RobotFileParser()
         try:
-            lines = self._fetcher.get(site).body.decode("utf-8", "replace").splitlines()
+            lines = self._fetcher.get(site).body.decode("utf-8-sig", "replace").splitlines()
         except FetchError as error:
             if error.transient:
                 raise
             lines = []
-        rules.parse(lines)
+        rules.parse(filter(_is_rule, lines))
         self._known[site] = (monotonic() + KEPT_SECONDS, rules)
         return rules
+
+
+def _is_rule(line: str) -> bool:
+    """Whether the parser can read a line: it raises on some (RFC 9309, 2.2: what cannot be parsed is passed over)."""
+    try:
+        RobotFileParser().parse(["User-agent: *", line])
+    except ValueError:
+        return False
+    return True

@@ -5,10 +5,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 
 class StoppedError(Exception):
     """A signal came while the watcher had nothing in hand."""
+
+
+class Stop(Protocol):
+    """What a wait ends at: a `Stopping`, or a threading.Event."""
+
+    def is_set(self) -> bool:
+        """Whether it is time to stop."""
+        ...
+
+    def wait(self, seconds: float, /) -> object:
+        """Sleep, no longer than until it is time to stop."""
+        ...
 
 
 class Stopping:

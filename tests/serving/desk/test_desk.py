@@ -222,6 +222,27 @@ def test_schemathesis_finds_no_fault(desk_url: str, kept: list[str]) -> None:
         check()
 
 
+def test_another_text_at_the_same_address_is_another_article(client: httpx.Client) -> None:
+    asked = {"url": "https://news.example/teaser", "outlet": "news.example"}
+    first, second, again = (
+        client.post("/v1/articles", json={**asked, "text": text}).json() for text in ("Officials met on Monday.", DENIAL, DENIAL)
+    )
+    assert second["id"] == again["id"] != first["id"]
+    assert (first["text"], second["text"]) == ("Officials met on Monday.", DENIAL)
+    assert second["story"] == first["story"]
+    sentence = DENIAL.split(". ")[0] + "."
+    assert client.post("/v1/reviews", json={"article": second["id"], "tags": {"denial": [sentence]}}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("attacker.example:8000", 421), ("localhost:8000", 200), ("[::1]:8000", 200), ("127.0.0.5", 200)]
+)
+def test_without_keys_only_this_machines_names_are_answered(client: httpx.Client, host: str, status: int) -> None:
+    answer = client.get("/v1/articles", headers={"host": host})
+    assert answer.status_code == status
+    assert status == 200 or "--name attacker.example" in answer.json()["detail"]
+
+
 def test_pages_are_not_fetched_unless_asked(client: httpx.Client) -> None:
     assert client.get("/v1/desk").json() == {"database": True, "fetch": False}
     answer = client.post("/v1/fetch", json={"url": "http://127.0.0.1/"})
