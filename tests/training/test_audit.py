@@ -14,7 +14,7 @@ from newswatch.scorer import Article, Scorer
 from newswatch_training.audit import AUDIT, Action, Entry, Named, append, make_entry, read_audit
 from newswatch_training.champion import current_champion, keep, promote, rollback, settle
 from newswatch_training.gate import Gate
-from newswatch_training.lock import LockedError, locked
+from newswatch_training.lock import LockedError, locked, user_at_host
 
 
 @pytest.fixture
@@ -182,3 +182,13 @@ def test_lock_names_who_holds_it_and_is_let_go(tmp_path: Path) -> None:
         pass
     with locked(tmp_path / "lock"):
         pass
+
+
+def test_a_user_without_a_name_is_named_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    assert user_at_host().startswith(f"{os.getuid()}@")
+    with locked(tmp_path / "lock"):
+        assert f"of {os.getuid()}@" in (tmp_path / "lock").read_text()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from newswatch.model import Logits, Model
@@ -70,3 +72,30 @@ def test_records_without_evidence_train_the_article_model_alone(small_records: l
     model = LinearFitter(examples, LinearSettings()).fit(np.arange(len(plain)))
     assert model.mix == 0.0
     np.testing.assert_array_equal(model.sentence.coef, model.article.coef)
+
+
+def test_the_linear_model_learns_neither_way_from_disputed_tags(small_records: list[Record], scheme: Scheme) -> None:
+    examples = Examples.prepare(small_records, scheme)
+    tag, rows = scheme.index("denial"), np.arange(len(small_records))
+    known = examples.known.copy()
+    known[::3, tag] = False
+    labels = examples.labels.copy()
+    labels[::3, tag] ^= True
+    marks = []
+    for row, own in enumerate(examples.evidence):
+        assert own is not None
+        marks.append(own.copy())
+        if row % 3 == 0:
+            marks[-1][:, tag] ^= True
+    disputed, other, settled = (
+        LinearFitter(own, LinearSettings()).fit(rows).logits(examples.documents)
+        for own in (
+            replace(examples, known=known),
+            replace(examples, known=known, labels=labels, evidence=tuple(marks)),
+            examples,
+        )
+    )
+    one, two, three = (np.stack([own.article for own in logits]) for logits in (disputed, other, settled))
+    np.testing.assert_array_equal(one, two)
+    assert (one[:, tag] != three[:, tag]).all()
+    np.testing.assert_array_equal(np.delete(one, tag, axis=1), np.delete(three, tag, axis=1))

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import queue
 import random
 import signal
 import subprocess
@@ -227,6 +228,51 @@ def test_a_fit_past_the_gate_writes_no_bundle(
         run_fit(read_corpus(small_corpus), "c", scheme, model, FitSettings(folds=2, jobs=1, newest=False, store=tmp_path / "mlruns"))
     assert not (tmp_path / "mlruns" / "bundles").exists()
     assert not (tmp_path / "mlruns" / "champion").exists()
+
+
+def test_disputed_tags_teach_neither_way(examples: Examples, encoder_settings: EncoderSettings) -> None:
+    known = examples.known.copy()
+    known[::2, :5] = False
+    flipped, marks = examples.labels.copy(), []
+    flipped[::2, :5] ^= True
+    for row, own in enumerate(examples.evidence):
+        assert own is not None
+        marks.append(own.copy())
+        if row % 2 == 0:
+            marks[-1][:, :5] ^= True
+    disputed = replace(examples, known=known)
+    other = replace(disputed, labels=flipped, evidence=tuple(marks))
+    losses = []
+    for taught in (disputed, other, examples):
+        training = make(taught, encoder_settings)
+        losses.append(gradients(training, training._prepare(random.Random(0))[:1])[0])
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_checkpoint_is_of_what_is_learnt(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    def fingerprint(own: Examples, settings: EncoderSettings) -> str:
+        return EncoderFitter(own, settings, Augmentation(), tmp_path, hardware=EXACT)._fingerprint(np.arange(3))
+
+    first = fingerprint(examples, encoder_settings)
+    assert fingerprint(examples, replace(encoder_settings, precision="fp32")) == first
+    assert fingerprint(examples, replace(encoder_settings, seed=1)) != first
+    disputed = replace(examples, records=(replace(examples.records[0], disputed=("talks",)), *examples.records[1:]))
+    assert fingerprint(disputed, encoder_settings) != first
+
+
+def test_what_goes_wrong_in_listening_is_raised_at_the_end(examples: Examples, encoder_settings: EncoderSettings, tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    heard: list[int] = []
+    watch = Watch(advance=heard.append, log=fail)
+    fitter = EncoderFitter(examples, encoder_settings, Augmentation(), tmp_path, watch=watch, hardware=EXACT)
+    news: queue.SimpleQueue[object] = queue.SimpleQueue()
+    for word in (("log", ("loss", 1.0, 1)), ("advance", (4,)), ("log", ("loss", 1.0, 2)), ("advance", (5,))):
+        news.put(word)
+    with pytest.raises(OSError, match="the disk is full"), fitter._listening(news):
+        pass
+    assert heard == [4, 5]
 
 
 def test_a_backbone_that_is_not_there_is_refused_before_anything_is_read(

@@ -107,6 +107,14 @@ def test_champion_is_swapped_without_a_gap(bundle: Bundle, tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["champion"]
 
 
+def test_champion_is_found_in_a_store_behind_a_link(tmp_path: Path, bundle: Bundle) -> None:
+    disk = tmp_path / "far" / "away" / "disk"
+    shutil.copytree(bundle.folder, disk / "bundles" / "b")
+    (tmp_path / "mlruns").symlink_to(disk)
+    publish(Bundle.load(tmp_path / "mlruns" / "bundles" / "b"), tmp_path / "mlruns" / "champion")
+    assert Bundle.load(tmp_path / "mlruns" / "champion").sha256 == bundle.sha256
+
+
 def test_dead_tracking_server_costs_seconds_and_keeps_the_run(small_corpus: Path, tmp_path: Path) -> None:
     """A port nobody listens on: the fit ends, says so, and the run lies in the local store."""
     with socket.socket() as probe:

@@ -57,6 +57,9 @@ def test_a_contrast_pair_is_right_if_both_are_on_the_tags_that_differ() -> None:
     paired = replace(made, examples=replace(made.examples, records=records))
     assert measure(paired)["contrast_both_right"] == 0.5
     assert "contrast_both_right" not in measure(made)
+    known = np.ones_like(labels)
+    known[3, 0] = False  # the one tag in which the second pair, the wrong one, differs
+    assert measure(replace(paired, examples=replace(paired.examples, known=known)))["contrast_both_right"] == 1.0
 
 
 def test_disputed_tags_count_nowhere() -> None:

@@ -16,7 +16,7 @@ from newswatch_labels.corpus import Corpus, write_corpus
 from newswatch_labels.errors import InputError
 from newswatch_training.augmentation import Augmentation
 from newswatch_training.cli import app
-from newswatch_training.encoder_settings import EncoderSettings
+from newswatch_training.encoder_settings import EncoderSettings, ParityError
 from newswatch_training.examples import Examples
 from newswatch_training.fit import FitSettings, ModelSettings, run_fit
 from newswatch_training.linear import LinearFitter, LinearSettings, count_ngrams
@@ -89,6 +89,23 @@ def test_encoder_reports_each_epoch_and_is_pruned_between_them(
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{store / 'optuna.db'}")
     assert [list(trial.intermediate_values) for trial in study.trials] == [[0, 1], [0]]
     assert not any((store / "checkpoints").iterdir())
+
+
+def test_a_trial_whose_graph_fails_does_not_end_the_study(
+    tiny_corpus: Corpus, scheme: Scheme, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([None, 0.5])
+
+    def measure_one(*_: object) -> float:
+        if (value := next(values)) is None:
+            raise ParityError("a graph that changes 9% of the articles' tags", "at most 5%", "Train with --precision fp32.")
+        return value
+
+    monkeypatch.setattr(tuning, "_measure_linear", lambda *_: measure_one)
+    with pytest.raises(InputError, match="no trial that came to its end"):
+        tune(tiny_corpus, scheme, LinearSettings(), tmp_path / "mlruns", trials=1, folds=2)
+    again = tune(tiny_corpus, scheme, LinearSettings(), tmp_path / "mlruns", trials=2, folds=2)
+    assert (again.macro_f1, again.trials) == (0.5, {"complete": 1, "fail": 1})
 
 
 def test_shared_counts_fit_the_same_model(small_records: list[Record], scheme: Scheme) -> None:

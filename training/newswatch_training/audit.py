@@ -1,9 +1,7 @@
 """The audit: an append-only log of every decision about the champion."""
 
-import getpass
 import json
 import os
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ from typing import Any
 from newswatch.bundle import Bundle
 from newswatch_labels.errors import NewswatchError
 from newswatch_training.gate import Gate
+from newswatch_training.lock import user_at_host
 
 AUDIT = "audit.jsonl"
 
@@ -102,7 +101,7 @@ def make_entry(
     manifest = subject.manifest if subject else {}
     return Entry(
         action,
-        by or f"{getpass.getuser()}@{socket.gethostname()}",
+        by or user_at_host(),
         datetime.now(UTC).isoformat(timespec="seconds"),
         Named.of(subject, store) if subject else None,
         previous,

@@ -31,7 +31,7 @@ def fit_combination(members: Members, examples: Examples) -> Combination:
         neutral = np.tile([1.0, 0.0], (examples.labels.shape[1], 1))
         return Combination(pairs, dict.fromkeys(MEMBERS, neutral), weights, dict.fromkeys(MEMBERS, 0.5))
     marks = np.concatenate([own for _, own in marked])
-    known = np.ones_like(marks)
+    known = examples.known_sentences([row for row, _ in marked])
     sentences = {name: np.concatenate([logits[row].sentences for row, _ in marked]) for name, logits in members.items()}
     sentence_pairs = {name: fit_platt(values, marks, known) for name, values in sentences.items()}
     sentence_weights = _weigh({n: sentence_pairs[n][:, 0] * sentences[n] + sentence_pairs[n][:, 1] for n in MEMBERS}, marks, known)

@@ -53,7 +53,8 @@ def _fit_evidence(logits: Sequence[Logits], examples: Examples) -> tuple[FloatAr
         return np.tile([1.0, 0.0], (tags, 1)), np.full(tags, 0.5)
     sentences = np.concatenate([logits[row].sentences for row in marked])
     evidence = np.concatenate([marks for row in marked if (marks := examples.evidence[row]) is not None])
-    platt = fit_platt(sentences, evidence, np.ones_like(evidence))
+    known = examples.known_sentences(marked)
+    platt = fit_platt(sentences, evidence, known)
     # Evidence is shown for carried tags alone, so thresholds are chosen on the sentences of records with the tag.
-    relevant = np.concatenate([np.repeat(examples.labels[[row]], len(logits[row].sentences), axis=0) for row in marked])
-    return platt, choose_thresholds(probability(platt[:, 0] * sentences + platt[:, 1]), evidence, relevant)
+    relevant = np.repeat(examples.labels[marked], [len(logits[row].sentences) for row in marked], axis=0)
+    return platt, choose_thresholds(probability(platt[:, 0] * sentences + platt[:, 1]), evidence, relevant & known)

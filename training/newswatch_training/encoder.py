@@ -78,10 +78,14 @@ class EncoderTraining:
 
     def _log_odds(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Log-odds (T,) that an article, and that a sentence, carries each tag."""
-        labels = self.examples.labels[list(rows)]
-        marked = [marks for row in rows if (marks := self.examples.evidence[row]) is not None]
-        shares = (labels.mean(axis=0), np.vstack(marked).mean(axis=0) if marked else labels.mean(axis=0))
-        articles, sentences = (torch.logit(torch.tensor((share + 1e-3) / 1.002, dtype=torch.float32)) for share in shares)
+        examples, chosen = self.examples, list(rows)
+        marked = [row for row in chosen if examples.evidence[row] is not None]
+        carried = [(examples.labels[chosen], examples.known[chosen])]
+        if marked:
+            marks = np.vstack([marks for row in marked if (marks := examples.evidence[row]) is not None])
+            carried.append((marks, examples.known_sentences(marked)))
+        shares = [(own & known).sum(axis=0) / np.maximum(known.sum(axis=0), 1) for own, known in carried]
+        articles, sentences = (torch.logit(torch.tensor((shares[n] + 1e-3) / 1.002, dtype=torch.float32)) for n in (0, -1))
         return articles, sentences
 
     def _start_from_priors(self, odds: Tensor) -> None:
@@ -221,8 +225,8 @@ class EncoderTraining:
         if marked and self.settings.evidence_weight:
             chosen = torch.isin(owner, torch.tensor([number for number, _ in marked], device=owner.device))
             marks = torch.from_numpy(np.concatenate([m for _, m in marked])).float().to(runs.device)
-            shown = nn.functional.binary_cross_entropy_with_logits(sentences[chosen], marks, pos_weight=self._weights[1])
-            loss = loss + self.settings.evidence_weight * shown
+            shown = nn.functional.binary_cross_entropy_with_logits(sentences[chosen], marks, reduction="none", pos_weight=self._weights[1])
+            loss = loss + self.settings.evidence_weight * shown[known[owner[chosen]]].mean()
         return loss * LOSS_SCALE
 
     @torch.no_grad()

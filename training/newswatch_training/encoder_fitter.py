@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from newswatch_training.augmentation import Augmentation
 from newswatch_training.backbone import check_backbone, save_backbone
 from newswatch_training.deciding import fit_decision
 from newswatch_training.encoder import EncoderTraining
-from newswatch_training.encoder_settings import EncoderSettings
+from newswatch_training.encoder_settings import EncoderSettings, Precision
 from newswatch_training.examples import Examples
 from newswatch_training.graph import PARITY_ROWS, check_parity, export_encoder, measure_parity
 from newswatch_training.hardware import Hardware, keep_memory, limit_threads
@@ -130,15 +131,10 @@ class EncoderFitter:
         threads = max(1, torch.get_num_threads() // jobs)
         with context.Manager() as manager, ProcessPoolExecutor(jobs, context, torch.set_num_threads, (threads,)) as pool:
             news = manager.Queue()
-            listener = threading.Thread(target=self._listen, args=(news,))
-            listener.start()
-            try:
+            with self._listening(news):
                 longest_first = sorted(range(len(many)), key=lambda number: -len(many[number]))
                 for ended in [pool.submit(_train_apart, self._quiet(), many[number], number + 1, news) for number in longest_first]:
                     ended.result()
-            finally:
-                news.put(None)
-                listener.join()
 
     def _articles_per_epoch(self, rows: Sequence[int] | NDArray[np.int64]) -> int:
         tagged = int(self.examples.labels[rows].any(axis=1).sum())
@@ -165,11 +161,12 @@ class EncoderFitter:
 
     def _fingerprint(self, rows: NDArray[np.int64]) -> str:
         """Of everything that decides what a fit learns."""
-        asked = [asdict(self.settings), asdict(self.augmentation), self.patience, str(self.hardware.dtype)]
+        trained = replace(self.settings, precision=Precision.INT8.value)  # of the graph alone
+        asked = [asdict(trained), asdict(self.augmentation), self.patience, str(self.hardware.dtype)]
         digest = hashlib.sha256(json.dumps(asked).encode())
         for row in rows:
             record = self.examples.records[row]
-            digest.update(json.dumps([record.title, record.text, self.examples.labels[row].tolist()]).encode())
+            digest.update(json.dumps([record.title, record.text, self.examples.labels[row].tolist(), record.disputed]).encode())
             marks = self.examples.evidence[row]
             digest.update(b"" if marks is None else marks.tobytes())
         return digest.hexdigest()[:16]
@@ -220,19 +217,32 @@ class EncoderFitter:
         workers = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
             _work, (self.hardware.processes, port, self._quiet(), rows, folder, watched, news), self.hardware.processes, join=False
         )
-        listener = threading.Thread(target=self._listen, args=(news,))
-        listener.start()
-        try:
+        with self._listening(news):
             while not workers.join():
                 pass
+
+    @contextmanager
+    def _listening(self, news: Any) -> Iterator[None]:
+        """Pass on inside what other processes tell. What goes wrong with that is raised at the end: who tells must not wait for ever."""
+        failures: list[Exception] = []
+
+        def listen() -> None:
+            while (heard := news.get()) is not None:
+                name, arguments = heard
+                try:
+                    getattr(self.watch, name)(*arguments)
+                except Exception as error:  # noqa: BLE001, raised below
+                    failures.append(error)
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            yield
         finally:
             news.put(None)
             listener.join()
-
-    def _listen(self, news: Any) -> None:
-        while (heard := news.get()) is not None:
-            name, arguments = heard
-            getattr(self.watch, name)(*arguments)
+        if failures:
+            raise failures[0]
 
     def _score(self, training: EncoderTraining, rows: Sequence[int]) -> float:
         examples = self.examples.take(rows)

@@ -50,6 +50,10 @@ class Examples:
         evidence = tuple(_mark(r, d, scheme) for r, d in zip(records, documents, strict=True))
         return cls(scheme, tuple(records), documents, labels, known, evidence)
 
+    def known_sentences(self, rows: Sequence[int] | NDArray[Any]) -> BoolArray:
+        """(S, T) of all sentences of the examples at `rows`, in order: False where their article's tag is disputed."""
+        return np.repeat(self.known[rows], [len(self.documents[row].sentences) for row in rows], axis=0)
+
     def take(self, rows: Sequence[int] | NDArray[Any]) -> "Examples":
         """The examples at `rows`, in that order."""
         numbers = [int(row) for row in rows]

@@ -140,5 +140,5 @@ def publish(bundle: Bundle, champion: Path) -> None:
     champion.parent.mkdir(parents=True, exist_ok=True)
     link = champion.with_name(f".{champion.name}.{os.getpid()}")
     link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(bundle.folder, champion.parent))
+    link.symlink_to(os.path.relpath(bundle.folder.resolve(), champion.parent.resolve()))
     link.replace(champion)

@@ -95,25 +95,29 @@ def fit_linear(counts: Counts, examples: Examples, rows: NDArray[np.int64], sett
     owner = place[counts.owner[chosen]]
     members = sparse.csr_matrix((np.ones(len(owner), np.float32), (owner, np.arange(len(owner)))), (len(rows), len(owner)))
     sentences = sentences[:, used]
-    article = _fit_weights(members @ sentences, words, examples.labels[rows], settings.article_c, settings)
+    article = _fit_weights(members @ sentences, words, examples.labels[rows], examples.known[rows], settings.article_c, settings)
     marks = [examples.evidence[row] for row in rows]
     marked = np.array([mark is not None for mark in marks])
     if marked.any():
         evidence = np.vstack([mark for mark in marks if mark is not None])
-        sentence, mix = _fit_weights(sentences[marked[owner]], words, evidence, settings.sentence_c, settings), settings.mix
+        known = examples.known_sentences(rows[marked])
+        sentence, mix = _fit_weights(sentences[marked[owner]], words, evidence, known, settings.sentence_c, settings), settings.mix
     else:
         sentence, mix = article, 0.0
     return LinearModel(tuple(counts.vocabulary[number] for number in used), words, article, sentence, mix)
 
 
-def _fit_weights(matrix: Matrix, words: int, labels: BoolArray, c: float, settings: LinearSettings) -> Weights:
-    """One-vs-rest logistic regression over TF-IDF, the word and the character block each of unit length."""
+def _fit_weights(matrix: Matrix, words: int, labels: BoolArray, known: BoolArray, c: float, settings: LinearSettings) -> Weights:
+    """One-vs-rest logistic regression over TF-IDF, the word and the character block each of unit length; each tag from its known rows."""
     transformer = TfidfTransformer(sublinear_tf=True, norm=None)
     weighted = transformer.fit_transform(matrix)
     features = sparse.hstack([normalize(weighted[:, :words]), normalize(weighted[:, words:])]).tocsr()
     features.sum_duplicates()  # in place, and so not in two threads at once
     # The solver spends its time in scipy's products, which release the GIL: threads share one matrix.
-    fitted = Parallel(n_jobs=-1, prefer="threads")(delayed(_fit_tag)(features, column, c, settings) for column in labels.T)
+    fitted = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(_fit_tag)(features if rows.all() else features[rows], column[rows], c, settings)
+        for column, rows in zip(labels.T, known.T, strict=True)
+    )
     coef = np.stack([coef for coef, _ in fitted], axis=1).astype(np.float32)
     return Weights(transformer.idf_.astype(np.float32), coef, np.array([intercept for _, intercept in fitted]))
 

@@ -69,7 +69,7 @@ class MasterWeights:
         """Go on from what `state` gave after `done` steps."""
         for name, master in self.masters.items():
             self.optimizer.state[master] = {
-                key: state[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in state
+                key: state[f"{key}/{name}"].to(master.device) for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in state
             }
         self.done = done
         self.load_masters(state)

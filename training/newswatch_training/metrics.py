@@ -147,9 +147,10 @@ def _contrast_figures(outcome: Outcome) -> dict[str, float]:
     for row, record in enumerate(outcome.examples.records):
         other = rows.get(record.contrast) if record.contrast else None
         if other is not None and row < other:
-            labels, carried = outcome.examples.labels[[row, other]], outcome.carried[[row, other]]
-            differ = labels[0] != labels[1]
-            right.append(bool((labels == carried)[:, differ].all()))
+            labels, carried, known = (part[[row, other]] for part in (outcome.examples.labels, outcome.carried, outcome.examples.known))
+            differ = (labels[0] != labels[1]) & known.all(axis=0)
+            if differ.any():
+                right.append(bool((labels == carried)[:, differ].all()))
     return {"contrast_both_right": _mean(np.array(right, dtype=np.float64))} if right else {}
 
 

@@ -2,11 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from matplotlib.figure import Figure
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STORE = Path("mlruns")
+SQLITE = "sqlite:///"
 EXPERIMENT = "newswatch"
 REGISTERED_MODEL = "newswatch"
 RETRAINING = "retraining"  # tag of the runs of which one is open at a time
+GONE = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"}  # error codes of a server that does not answer, or answers 5xx
+Told = TypeVar("Told")
 PAGE = {"mlflow.experimentKind": "custom_model_development"}  # which of its pages MLflow opens with
 
 # Read by mlflow when it is imported or makes a request: no telemetry, and a dead server costs seconds, not minutes.
@@ -37,21 +40,53 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 def local_uri(store: Path = STORE) -> str:
     """Address of the local store's database."""
-    return f"sqlite:///{store.resolve() / 'mlflow.db'}"
+    return f"{SQLITE}{store.resolve() / 'mlflow.db'}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run:
-    """An open run. Everything logged through it is in the store when the call returns."""
+    """An open run. Everything logged through it is in the store when the call returns.
+
+    A tracking server that stops to answer does not end the work: the run goes on in the local store, with the same settings.
+
+    Attributes:
+        name: of the run, for the one that takes its place.
+        store: folder of the local store.
+    """
 
     id: str
     uri: str
     client: "MlflowClient"
+    name: str
+    store: Path
+    _settings: dict[str, Any] = field(default_factory=dict)
+
+    def _tell(self, what: Callable[["MlflowClient", str], Told]) -> Told:
+        """What a call with client and run id gives; once more with a local run where the server is gone."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return what(self.client, self.id)
+        except MlflowException as error:
+            if self.uri == local_uri(self.store) or error.error_code not in GONE:
+                raise
+            _report_gone(self.uri, error, self.store)
+        left = self.id
+        other = _start(local_uri(self.store), self.name, self.store)
+        self.id, self.uri, self.client = other.id, other.uri, other.client
+        self.client.set_tag(self.id, "begun_as", left)
+        for name, value in self._settings.items():
+            self.client.log_param(self.id, name, value)
+        return what(self.client, self.id)
+
+    def _log(self, method: str, *arguments: Any, **named: Any) -> None:
+        self._tell(lambda client, run: getattr(client, method)(run, *arguments, **named))
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Log parameters."""
+        self._settings |= settings
         for name, value in settings.items():
-            self.client.log_param(self.id, name, value)
+            self._log("log_param", name, value)
 
     def log_corpus(self, records: list[Record], sha256: str, name: str) -> None:
         """Log the corpus as a data set whose digest is the corpus hash."""
@@ -59,7 +94,8 @@ class Run:
         from mlflow.entities import DatasetInput, InputTag
 
         data = from_huggingface(to_dataset(records), name=name, digest=sha256[:36])
-        self.client.log_inputs(self.id, [DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])])
+        inputs = [DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])]
+        self._log("log_inputs", inputs)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log figures, in batches."""
@@ -69,33 +105,38 @@ class Run:
         now = get_current_time_millis()
         entries = [Metric(name, value, now, 0) for name, value in metrics.items()]
         for start in range(0, len(entries), 500):
-            self.client.log_batch(self.id, metrics=entries[start : start + 500])
+            self._log("log_batch", metrics=entries[start : start + 500])
 
     def log_curve(self, name: str, value: float, step: int) -> None:
         """Log one point of a curve, to be seen while the run goes on."""
-        self.client.log_metric(self.id, name, value, step=step)
+        self._log("log_metric", name, value, step=step)
 
     def log_figure(self, figure: Figure, name: str) -> None:
         """Log a plot as plots/<name>.png."""
-        self.client.log_figure(self.id, figure, f"plots/{name}.png")
+        self._log("log_figure", figure, f"plots/{name}.png")
 
     def log_errors(self, errors: list[WorstError], name: str) -> None:
         """Log the worst errors as a table that the MLflow page shows."""
         rows = [asdict(error) for error in errors]
         columns = {key: [row[key] for row in rows] for key in WorstError.__dataclass_fields__}
-        self.client.log_table(self.id, columns, f"{name}.json")
+        self._log("log_table", columns, f"{name}.json")
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags, which the page of MLflow shows and filters by."""
         for name, value in tags.items():
-            self.client.set_tag(self.id, name, value)
+            self._log("set_tag", name, value)
 
     @contextmanager
     def child(self, name: str) -> Iterator["Run"]:
         """Open a run that the page of MLflow shows below this one."""
-        parent = self.client.get_run(self.id).info
-        made = self.client.create_run(parent.experiment_id, run_name=name, tags={"mlflow.parentRunId": self.id})
-        with _ending(Run(made.info.run_id, self.uri, self.client)) as run:
+
+        def create(client: "MlflowClient", parent: str) -> str:
+            experiment = client.get_run(parent).info.experiment_id
+            made = client.create_run(experiment, run_name=name, tags={"mlflow.parentRunId": parent})
+            return str(made.info.run_id)
+
+        made = self._tell(create)
+        with _ending(Run(made, self.uri, self.client, name, self.store)) as run:
             yield run
 
     def register(self, bundle: Bundle) -> str:
@@ -104,25 +145,29 @@ class Run:
         Returns:
             The version's number.
         """
-        from mlflow.exceptions import MlflowException
+        return self._tell(lambda client, run: _register(client, run, bundle))
 
-        from newswatch.flavour import save_flavour
 
-        tags = {"bundle": bundle.label, "sha256": bundle.sha256}
-        experiment = self.client.get_run(self.id).info.experiment_id
-        model = self.client.create_logged_model(experiment, REGISTERED_MODEL, self.id, tags, model_type=bundle.model.kind)
-        with tempfile.TemporaryDirectory() as folder:
-            save_flavour(bundle, Path(folder, "model"))
-            self.client.log_model_artifacts(model.model_id, str(Path(folder, "model")))
-        self.client.finalize_logged_model(model.model_id, "READY")
-        try:
-            self.client.create_registered_model(REGISTERED_MODEL, description="Tags security news and shows the sentences that say so.")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        source = f"models:/{model.model_id}"
-        version = self.client.create_model_version(REGISTERED_MODEL, source, self.id, tags=tags, model_id=model.model_id)
-        return str(version.version)
+def _register(client: "MlflowClient", run: str, bundle: Bundle) -> str:
+    from mlflow.exceptions import MlflowException
+
+    from newswatch.flavour import save_flavour
+
+    tags = {"bundle": bundle.label, "sha256": bundle.sha256}
+    experiment = client.get_run(run).info.experiment_id
+    model = client.create_logged_model(experiment, REGISTERED_MODEL, run, tags, model_type=bundle.model.kind)
+    with tempfile.TemporaryDirectory() as folder:
+        save_flavour(bundle, Path(folder, "model"))
+        client.log_model_artifacts(model.model_id, str(Path(folder, "model")))
+    client.finalize_logged_model(model.model_id, "READY")
+    try:
+        client.create_registered_model(REGISTERED_MODEL, description="Tags security news and shows the sentences that say so.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"models:/{model.model_id}"
+    version = client.create_model_version(REGISTERED_MODEL, source, run, tags=tags, model_id=model.model_id)
+    return str(version.version)
 
 
 def point_alias(bundle: Bundle, alias: str) -> None:
@@ -130,27 +175,30 @@ def point_alias(bundle: Bundle, alias: str) -> None:
 
     The link in the store decides what serves; a registry that does not answer, or does not know the bundle, is named and waits.
     """
-    with _registry(bundle, alias) as client:
+
+    def point(client: "MlflowClient") -> None:
         versions = client.search_model_versions(f"name='{REGISTERED_MODEL}' and tags.sha256='{bundle.sha256}'")
         if versions:
             client.set_registered_model_alias(REGISTERED_MODEL, alias, versions[0].version)
 
+    _change_registry(bundle, alias, point)
+
 
 def drop_alias(bundle: Bundle, alias: str) -> None:
     """Remove an alias of the registered model, in the store that holds the bundle's run."""
-    with _registry(bundle, alias) as client:
-        client.delete_registered_model_alias(REGISTERED_MODEL, alias)
+    _change_registry(bundle, alias, lambda client: client.delete_registered_model_alias(REGISTERED_MODEL, alias))
 
 
-@contextmanager
-def _registry(bundle: Bundle, alias: str) -> Iterator["MlflowClient"]:
+def _change_registry(bundle: Bundle, alias: str, change: Callable[["MlflowClient"], None]) -> None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     uri = bundle.manifest.get("mlflow", {}).get("tracking_uri")
     try:
-        yield MlflowClient(tracking_uri=uri)
-    except MlflowException as error:
+        if str(uri).startswith(SQLITE) and not Path(str(uri).removeprefix(SQLITE)).exists():  # MLflow would make it anew
+            raise FileNotFoundError("there is no such store any more")
+        change(MlflowClient(tracking_uri=uri))
+    except (MlflowException, OSError) as error:
         reason = str(error).splitlines()[0]
         err.print(f"alias {alias} in {uri} stays where it was: {reason:.120}", style="yellow", markup=False, soft_wrap=True)
 
@@ -188,15 +236,19 @@ def open_run(name: str, store: Path = STORE) -> Iterator[Run]:
     except MlflowException as error:
         if not wanted or wanted == local_uri(store):
             raise
-        err.print(
-            f"tracking server {wanted} does not answer ({str(error).splitlines()[0]:.120}); this run is kept in {local_uri(store)}",
-            style="yellow",
-            markup=False,
-            soft_wrap=True,
-        )
+        _report_gone(wanted, error, store)
         run = _start(local_uri(store), name, store)
     with _ending(run):
         yield run
+
+
+def _report_gone(uri: str, error: Exception, store: Path) -> None:
+    err.print(
+        f"tracking server {uri} does not answer ({str(error).splitlines()[0]:.120}); this run is kept in {local_uri(store)}",
+        style="yellow",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @contextmanager
@@ -212,7 +264,7 @@ def _ending(run: Run) -> Iterator[Run]:
         except MlflowException as second:
             error.add_note(f"run {run.id} could not be ended: {str(second).splitlines()[0]:.120}")
         raise
-    run.client.set_terminated(run.id, "FINISHED")
+    run._log("set_terminated", "FINISHED")
 
 
 def _make_database(store: Path) -> None:
@@ -250,4 +302,4 @@ def _start(uri: str, name: str, store: Path) -> Run:
         location = (store.resolve() / "artifacts").as_uri() if local else None
         identity = client.create_experiment(EXPERIMENT, artifact_location=location, tags=PAGE)
     run = client.create_run(identity, run_name=name, tags={"mlflow.source.name": "newswatch-train", "mlflow.source.type": "LOCAL"})
-    return Run(run.info.run_id, uri, client)
+    return Run(run.info.run_id, uri, client, name, store)

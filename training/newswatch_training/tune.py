@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from newswatch_labels.corpus import Corpus
-from newswatch_labels.errors import MissingExtraError, RecordError
+from newswatch_labels.errors import InputError, MissingExtraError, RecordError
 from newswatch_labels.folds import group_records
 from newswatch_labels.scheme import Scheme
 from newswatch_training.augmentation import USUAL
 from newswatch_training.cross_validation import judge, others, split_folds
 from newswatch_training.deciding import fit_decision
-from newswatch_training.encoder_settings import EncoderSettings
+from newswatch_training.encoder_settings import EncoderSettings, ParityError
 from newswatch_training.examples import Examples
 from newswatch_training.fit import CHECKPOINTS
 from newswatch_training.linear import LinearFitter, LinearSettings, count_ngrams
@@ -75,6 +75,7 @@ def tune(
 
     Raises:
         MissingExtraError: Optuna is not installed.
+        InputError: no trial came to its end.
         RecordError: the corpus is empty, or holds fewer events than folds.
         LockedError: another process tunes in this store.
     """
@@ -92,7 +93,9 @@ def tune(
         before = len([trial for trial in study.trials if trial.state.is_finished()])
         if before < trials:
             timeout = minutes * 60 if minutes is not None else None
-            study.optimize(_objective(run, base, space, measure_one), n_trials=trials - before, timeout=timeout)
+            study.optimize(_objective(run, base, space, measure_one), n_trials=trials - before, timeout=timeout, catch=(ParityError,))
+        if all(trial.state.name != "COMPLETE" for trial in study.trials):
+            raise InputError("no trial that came to its end", "one at least", "Give it more --trials or more --minutes.")
         best = replace(base, **study.best_trial.params)
         file = store / f"tuned-{kind}.json"
         write_settings(best, file)
