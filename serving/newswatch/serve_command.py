@@ -9,7 +9,7 @@ from newswatch_labels.errors import MissingExtraError
 
 
 def serve(
-    settings: Annotated[Path | None, typer.Option(help="TOML file of settings; each can be a flag or NEWSWATCH_NAME too.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file of settings; flags and variables NEWSWATCH_... come before it.")] = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of the bundle, or a link, which is watched; default: mlruns/champion.")
     ] = None,

@@ -40,7 +40,7 @@ def fit(
     corpus: Annotated[Path, typer.Option(help="JSONL file, or a folder of them.")] = CORPUS,
     scheme: Annotated[Path | None, typer.Option(help="A taxonomy.yaml; default: the one shipped.")] = None,
     model: Annotated[
-        ModelKind, typer.Option(help="linear: a minute; encoder: a transformer; ensemble: both, the best and the default.")
+        ModelKind, typer.Option(help="linear: minutes; encoder: a transformer; ensemble: both, the best and the default.")
     ] = ModelKind.ENSEMBLE,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the cross-validation by event.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the split into folds and of the encoder's training.")] = 0,
