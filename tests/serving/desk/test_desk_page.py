@@ -1,11 +1,12 @@
 """The desk's page in a real browser."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,11 +17,12 @@ from newswatch.text import Document
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page, Request, Route
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+EXPECTED = re.compile("status of (401|503)")
 HOSTILE = "<img src=x onerror=\"window.hit='yes'\"><script>window.hit='yes'</script>"
 
 Open = Callable[..., "Page"]
@@ -51,10 +53,12 @@ def open_page(browser: "Browser", desk_url: str) -> Iterator[Open]:
         page.set_default_timeout(20_000)
         page.on("request", lambda request: None if request.url.startswith((url, "data:,")) else complaints.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" and "401" not in said.text else None)
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" and not EXPECTED.search(said.text) else None)
         page.goto(f"{url}/{route}")
         if ready:
             page.wait_for_selector("html[data-ready]")
+            # A browser may drop keys pressed before it has painted anything.
+            page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return page
 
     yield opened
@@ -426,3 +430,372 @@ def test_text_of_a_page_is_fetched_where_allowed(open_page: Open, guarded_url: s
     page.keyboard.press("Enter")
     playwright.expect(page.locator("#text")).to_have_value(re.compile("marathon", re.IGNORECASE))
     assert not open_page(url=desk_url).is_enabled("#address")
+
+
+def keep(database: Path, scorer: Scorer, title: str, text: str, tags: tuple[str, ...] = ("denial",), unsure: tuple[str, ...] = ()) -> str:
+    """Store an article that the model gives these tags, each on the first sentence of the text; its id."""
+    first = Document.read(text).sentences[0]
+    evidence = {"start": first.start, "end": first.end, "text": first.text, "score": 0.9, "field": "text"}
+    row = predict(scorer, title, text).to_dict() | {
+        "tags": list(tags),
+        "review": list(unsure),
+        "evidence": {tag: [evidence] for tag in tags},
+    }
+    with Store.open(database) as store:
+        store.add_article(text, title=title, id=title)
+        store.add_prediction(title, Prediction.from_dict(row))
+    return title
+
+
+def review_of(database: Path, identity: str) -> dict[str, tuple[str, ...]] | None:
+    with Store.open(database) as store:
+        found = store.get(identity).review
+    return None if found is None else dict(found.tags)
+
+
+def go(page: "Page", route: str) -> None:
+    page.evaluate("route => { location.hash = route; }", route)
+
+
+def hold(page: "Page", pattern: str) -> list["Route"]:
+    """Requests that stay without an answer until the test gives one."""
+    held: list[Route] = []
+    page.route(pattern, lambda route: held.append(route))
+    return held
+
+
+def wait_for(page: "Page", reached: Callable[[], object]) -> None:
+    for _ in range(200):
+        if reached():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("it did not come about within ten seconds")
+
+
+def settle(page: "Page") -> None:
+    """Long enough for whatever the page may still do."""
+    page.wait_for_timeout(300)
+
+
+def posts(page: "Page", path: str) -> list[dict[str, Any]]:
+    """What the page posts to `path` from now on."""
+    sent: list[dict[str, Any]] = []
+
+    def note(request: "Request") -> None:
+        if request.method == "POST" and request.url.endswith(path):
+            sent.append(json.loads(request.post_data or ""))
+
+    page.on("request", note)
+    return sent
+
+
+def test_late_article_does_not_take_over(open_page: Open, scorer: Scorer, database: Path) -> None:
+    slow, shown = (keep(database, scorer, f"{name} answer", f"The army denied the {name} answer.") for name in ("Late", "Prompt"))
+    page = open_page("#/read")
+    sent = posts(page, "/v1/reviews")
+    held = hold(page, "**/v1/articles/Late*")
+    go(page, f"#/article/{slow}")
+    wait_for(page, lambda: held)
+    go(page, f"#/article/{shown}")
+    page.wait_for_selector(f".headline:has-text('{shown}')")
+    held.pop().continue_()
+    settle(page)
+    assert page.inner_text(".headline") == shown
+    page.keyboard.press("a")
+    page.wait_for_selector(".status:has-text('Review saved.')")
+    assert [review["article"] for review in sent] == [shown]
+    assert review_of(database, slow) is None
+    go(page, f"#/article/{slow}?from=review")
+    wait_for(page, lambda: held)
+    go(page, "#/newest")
+    page.wait_for_selector(".items")
+    held.pop().continue_()
+    settle(page)
+    page.keyboard.press("a")
+    settle(page)
+    assert [review["article"] for review in sent] == [shown]
+
+
+def test_late_score_does_not_replace_a_review(open_page: Open, scorer: Scorer, database: Path) -> None:
+    edited = keep(database, scorer, "Edited meanwhile", "The army denied it all. Nobody was hurt.")
+    page = open_page("#/read")
+    held = hold(page, "**/v1/score")
+    page.fill("#text", "The text that is scored slowly.")
+    page.keyboard.press("Control+Enter")
+    wait_for(page, lambda: held)
+    go(page, f"#/article/{edited}")
+    page.wait_for_selector(".reading")
+    page.keyboard.press("e")
+    page.fill("#note", "not to be lost")
+    held.pop().continue_()
+    settle(page)
+    assert page.inner_text(".headline") == edited
+    assert page.input_value("#note") == "not to be lost"
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".status:has-text('Review saved.')")
+    assert review_of(database, edited) == {"denial": ("The army denied it all.",)}
+    go(page, "#/read")
+    playwright.expect(page.locator("#text")).to_have_value("The text that is scored slowly.")
+
+
+def test_held_key_accepts_one_article(open_page: Open, scorer: Scorer, database: Path) -> None:
+    for name in ("first", "second", "third"):
+        keep(database, scorer, f"Held {name}", f"The army denied the {name} report.", unsure=("denial",))
+    page = open_page("#/review")
+    sent = posts(page, "/v1/reviews")
+    page.locator("a.open", has_text="Held").first.click()
+    page.wait_for_selector(".reading")
+    before = page.inner_text(".headline")
+    page.keyboard.down("a")
+    page.keyboard.down("a")
+    page.wait_for_function("before => document.querySelector('.headline')?.innerText !== before", arg=before)
+    for _ in range(5):
+        page.keyboard.down("a")
+        settle(page)
+    page.keyboard.up("a")
+    assert [review["article"] for review in sent] == [before]
+
+
+def test_double_click_does_one_thing(open_page: Open, scorer: Scorer, database: Path) -> None:
+    for number in range(45):
+        keep(database, scorer, f"Twice {number}", f"The army denied it {number} times.", unsure=("denial",) if number < 2 else ())
+    page = open_page("#/newest")
+    sent = posts(page, "/v1/reviews")
+    held = hold(page, "**/v1/articles?*before=*")
+    page.dblclick("button:has-text('Older articles')", force=True)
+    wait_for(page, lambda: held)
+    settle(page)
+    assert len(held) == 1
+    held[0].continue_()
+    playwright.expect(page.locator(".item")).to_have_count(40)
+    assert len(set(texts(page, ".item .open"))) == 40
+
+    go(page, "#/article/Twice 0?from=review")
+    page.wait_for_selector(".headline:has-text('Twice 0')")
+    saving = hold(page, "**/v1/reviews")
+    accept = page.locator("button:has-text('Accept')")
+    accept.click()
+    accept.click()
+    page.keyboard.press("a")
+    page.keyboard.press("e")
+    settle(page)
+    assert page.locator(".editing").count() == 0
+    assert [review["article"] for review in sent] == ["Twice 0"]
+    saving[0].continue_()
+    page.unroute("**/v1/reviews")
+    page.wait_for_selector(".reading:not(:has-text('Twice 0'))")
+    # The second click of a double one, after the next article has come.
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+    settle(page)
+    assert len(sent) == 1
+
+    go(page, "#/read")
+    scored = hold(page, "**/v1/score")
+    page.fill("#text", "The army denied it.")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    settle(page)
+    assert len(scored) == 1
+    scored[0].continue_()
+    page.wait_for_selector(".reading")
+
+
+def test_saved_review_reopens_with_its_own_sentences(open_page: Open, scorer: Scorer, database: Path) -> None:
+    title, sentence = "Turkish drone strikes village", "Turkish drone strikes village in Duhok."
+    keep(database, scorer, title, f"{sentence} It rained.", tags=())
+    with Store.open(database) as store:
+        store.add_review(title, "", {"turkish_shelling": [sentence]})
+    page = open_page(f"#/article/{title}")
+    assert texts(page, ".sentence.marked") == [sentence]
+    page.keyboard.press("e")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".status:has-text('Review saved.')")
+    assert review_of(database, title) == {"turkish_shelling": (sentence,)}
+    with Store.open(database) as store:
+        store.add_review(title, "", {"turkish_shelling": ["village in Duhok"]})
+    page.reload()
+    page.wait_for_selector(".reading")
+    assert texts(page, ".sentence.marked") == [sentence]
+
+
+def test_refused_review_is_told_after_leaving_it(open_page: Open, scorer: Scorer, database: Path) -> None:
+    refused = keep(database, scorer, "Refused review", "The army denied it once more.")
+    page = open_page(f"#/article/{refused}")
+    held = hold(page, "**/v1/reviews")
+    page.keyboard.press("e")
+    page.wait_for_selector(".editing")
+    page.keyboard.press("Control+Enter")
+    wait_for(page, lambda: held)
+    go(page, "#/read")
+    page.wait_for_selector("form.paste")
+    held[0].fulfill(status=503, json={"error": "The database is busy."})
+    playwright.expect(page.locator("#status")).to_have_text("Review not saved: The database is busy.")
+    assert review_of(database, refused) is None
+
+
+def test_review_being_written_is_not_left_by_accident(open_page: Open, scorer: Scorer, database: Path) -> None:
+    page = open_page(f"#/article/{keep(database, scorer, 'Stray keys', 'The army denied it. It rained.')}")
+    asked: list[str] = []
+
+    def leave(dialog: "Dialog") -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.keyboard.press("e")
+    page.locator(".body .sentence").nth(1).click()
+    for stray in "nfq":
+        page.keyboard.press(stray)
+        settle(page)
+        assert page.locator(".editing").count() == 1
+        assert texts(page, ".sentence.marked") == ["The army denied it.", "It rained."]
+    page.reload()
+    page.wait_for_selector(".reading")
+    assert asked == ["beforeunload"]
+    page.keyboard.press("e")
+    page.keyboard.press("Escape")
+    page.reload()
+    page.wait_for_selector(".reading")
+    assert asked == ["beforeunload"]
+    page.keyboard.press("q")
+    page.wait_for_selector("h1:has-text('For review')")
+
+
+def test_reviewed_article_shows_what_the_review_says(open_page: Open, scorer: Scorer, database: Path) -> None:
+    text = "A fighter was killed. The army denied it."
+    corrected = keep(database, scorer, "Corrected tags", text, tags=("denial",), unsure=("denial", "iranian_strike"))
+    with Store.open(database) as store:
+        store.add_review(corrected, "Dilan", {"pkk_activity": ["A fighter was killed."]}, "asked the mayor")
+    page = open_page("#/newest")
+    chips = page.locator(".item", has_text=corrected).locator(".chip")
+    assert chips.evaluate_all("all => all.map(one => one.firstChild.data)") == ["PKK activity"]
+    page.click(f"a.open:has-text('{corrected}')")
+    page.wait_for_selector(".reading")
+
+    def check() -> None:
+        assert texts(page, ".panel h3") == ["Carried"]
+        assert names(page, ".panel h3 + ol .tag") == ["pkk_activity"]
+        assert names(page, ".tag.applies") == ["pkk_activity"]
+        assert page.locator(".panel .flag, .tag.review").count() == 0
+
+    check()
+    page.keyboard.press("e")
+    check()
+    assert page.input_value("#note") == "asked the mayor"
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.wait_for_selector(".status:has-text('Review saved.')")
+    with Store.open(database) as store:
+        review = store.get(corrected).review
+    assert review is not None
+    assert (dict(review.tags), review.note) == ({"pkk_activity": ("A fighter was killed.",)}, "asked the mayor")
+
+
+def test_filters_are_worked_by_keys(open_page: Open, scorer: Scorer, database: Path) -> None:
+    keep(database, scorer, "Filtered by keys", "The army denied it.")
+    page = open_page("#/newest")
+    route = "location.hash"
+    focused = "document.activeElement.id"
+    tags = page.eval_on_selector_all("#filter-tag option", "all => all.map(one => one.value)")
+    page.focus("#filter-tag")
+    for tag in tags[1:4]:
+        page.keyboard.press("ArrowDown")
+        playwright.expect(page.locator("#filter-tag option[selected]")).to_have_attribute("value", tag)
+        assert page.evaluate(f"[{route}, {focused}]") == [f"#/newest?tag={tag}", "filter-tag"]
+    page.select_option("#filter-tag", "")
+    page.wait_for_function("location.hash === '#/newest'")
+    settle(page)
+    page.focus("#filter-day")
+    page.keyboard.type("02032024")
+    settle(page)
+    assert page.evaluate(f"[{route}, {focused}]") == ["#/newest", "filter-day"]
+    assert page.input_value("#filter-day") == "2024-02-03"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=No article matches.")
+    assert page.evaluate(f"[{route}, {focused}]") == ["#/newest?day=2024-02-03", "filter-day"]
+    page.keyboard.type("0204")
+    page.focus("#filter-outlet")
+    page.wait_for_selector("#filter-day[value='2024-02-04']")
+    assert page.evaluate(f"[{route}, {focused}]") == ["#/newest?day=2024-02-04", "filter-outlet"]
+    page.focus("#filter-day")
+    page.keyboard.type("0205")
+    go(page, "#/review")
+    page.wait_for_selector("h1:has-text('For review')")
+    settle(page)
+    assert page.evaluate(route) == "#/review"
+
+
+FETCHED = {"url": "https://example.org/a", "outlet": "example.org", "title": "Of the page", "text": "The army denied it.\nIt rained."}
+
+
+@pytest.fixture
+def fetching(open_page: Open) -> "Page":
+    """The desk of a service with a database that fetches pages."""
+    page = open_page(ready=False)
+    page.route("**/v1/desk", lambda route: route.fulfill(json={"database": True, "fetch": True}))
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def test_source_of_a_page_goes_with_its_text(fetching: "Page") -> None:
+    page = fetching
+    page.route("**/v1/fetch", lambda route: route.fulfill(json=FETCHED))
+    sent = posts(page, "/v1/articles")
+
+    def fetch_and_change(change: Callable[[], None]) -> dict[str, Any]:
+        """What is stored of a fetched page after a change."""
+        page.fill("#address", "https://example.org/a")
+        page.click("button:has-text('Fetch')")
+        page.wait_for_selector(".source:has-text('https://example.org/a')")
+        change()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector(".reading")
+        page.keyboard.press("a")
+        page.wait_for_selector(".status:has-text('Review saved.')")
+        page.click("button:has-text('New article')")
+        page.wait_for_selector("form.paste")
+        return sent[-1]
+
+    kept = fetch_and_change(lambda: page.fill("#text", "The army denied it. It was seen.\nIt rained."))
+    assert (kept["url"], kept["outlet"]) == ("https://example.org/a", "example.org")
+    replaced = fetch_and_change(lambda: page.fill("#text", "Another text was put in its place."))
+    removed = fetch_and_change(lambda: page.click(".source button"))
+    for other in (replaced, removed):
+        assert (other["url"], other["outlet"]) == (None, "")
+
+
+def test_late_page_does_not_replace_what_was_typed(fetching: "Page") -> None:
+    page = fetching
+    held = hold(page, "**/v1/fetch")
+    page.fill("#address", "https://example.org/a")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    wait_for(page, lambda: held)
+    settle(page)
+    assert len(held) == 1
+    assert not page.is_enabled("button:has-text('Fetch')")
+    page.fill("#text", "Typed meanwhile.")
+    held[0].fulfill(json=FETCHED)
+    page.wait_for_selector(".error:has-text('changed meanwhile')")
+    assert (page.input_value("#title"), page.input_value("#text")) == ("", "Typed meanwhile.")
+    assert page.inner_text(".source") == ""
+    assert page.is_enabled("button:has-text('Fetch')")
+
+
+def test_address_without_a_scheme_does_not_block_scoring(fetching: "Page") -> None:
+    page = fetching
+    page.fill("#address", "example.org/a")
+    page.click("form.paste button.primary")
+    page.wait_for_selector(".error:has-text('Paste a text first.')")
+    score(page, "", "The army denied it.")
+    assert texts(page, ".body .sentence") == ["The army denied it."]
+
+
+def test_key_pasted_with_unseen_characters_is_used(open_page: Open, guarded_url: str, key: str) -> None:
+    page = open_page(url=guarded_url, ready=False)
+    page.fill("#key", f"\u200b{key} \u2026\u00a0")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[data-ready]")
+    assert page.evaluate("sessionStorage.getItem('newswatch-key')") == key

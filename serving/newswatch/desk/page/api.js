@@ -56,7 +56,8 @@ function askForKey(refused) {
       "close",
       () => {
         if (dialog.returnValue !== "use") return reject(new ServiceError(401, "The service asks for a key. Reload the page to give one."));
-        sessionStorage.setItem(KEY, field.value.trim());
+        // What cannot stand in a key is pasted along with it, unseen; fetch would refuse to send it.
+        sessionStorage.setItem(KEY, field.value.replace(/[^\x21-\x7e]/g, ""));
         field.value = "";
         resolve();
       },

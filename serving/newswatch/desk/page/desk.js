@@ -11,6 +11,9 @@ import { Scheme } from "/desk/scheme.js";
 const main = document.getElementById("main");
 const status = document.getElementById("status");
 
+// Counts the views asked for: an answer that comes when another view was asked for is dropped.
+let turn = 0;
+
 const desk = {
   info: { database: false, fetch: false },
   scheme: null,
@@ -28,10 +31,10 @@ const desk = {
     desk.silence = setTimeout(() => (status.textContent = ""), 6000);
   },
 
-  async reviewed() {
+  async reviewed(reading) {
     desk.say("Review saved.");
     const waiting = await countWaiting();
-    if (desk.from !== "review") return;
+    if (desk.from !== "review" || desk.reading !== reading) return;
     if (waiting.length) location.hash = `#/article/${encodeURIComponent(waiting[0].id)}?from=review`;
     else location.hash = "#/review";
   },
@@ -40,10 +43,12 @@ const desk = {
 const views = {
   async read() {
     const form = pasteForm(desk, desk.draft, async (given) => {
+      const mine = turn;
+      desk.draft = given;
       const article = { ...given, id: null };
       const asked = { title: given.title || null, text: given.text };
       const [scored, split] = await Promise.all([post("/v1/score", { articles: [asked] }), post("/v1/sentences", asked)]);
-      desk.draft = given;
+      if (mine !== turn) return;
       show(reading({ article, sentences: split.sentences, prediction: scored.predictions[0], review: null }), "read");
       desk.say(told(scored.predictions[0]), false);
       main.focus({ preventScroll: true });
@@ -56,7 +61,9 @@ const views = {
   review: () => queue(desk),
 
   async article(parameters, id) {
+    const mine = turn;
     const stored = await get(`/v1/articles/${encodeURIComponent(id)}`);
+    if (mine !== turn) return [];
     desk.from = parameters.from ?? null;
     const back = desk.from === "review" ? ["#/review", "← For review"] : ["#/newest", "← Newest"];
     const link = element("a", { class: "back", href: back[0] }, back[1]);
@@ -86,7 +93,10 @@ function startAnew() {
 }
 
 function show(nodes, view) {
+  const focused = document.activeElement?.id;
   main.replaceChildren(...nodes);
+  // A filter rebuilds its view; who is choosing goes on from where they are.
+  document.getElementById(focused)?.focus({ preventScroll: true });
   main.dataset.view = view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
@@ -94,8 +104,6 @@ function show(nodes, view) {
   }
   scrollTo(0, 0);
 }
-
-let turn = 0;
 
 async function route() {
   const mine = ++turn;
@@ -135,6 +143,9 @@ function turnTheme() {
 const openHelp = () => document.getElementById("help-dialog").showModal();
 const go = (hash) => () => (location.hash = hash);
 
+/** A stray key must not drop the marks of a review. */
+const unlessEditing = (leave) => () => (desk.reading?.editing ? desk.say("Save or cancel the review first.") : leave());
+
 listenKeys({
   submit() {
     if (desk.reading) desk.reading.save();
@@ -142,9 +153,9 @@ listenKeys({
   },
   escape: () => desk.reading?.escape(),
   single: {
-    n: startAnew,
-    f: go("#/newest"),
-    q: go("#/review"),
+    n: unlessEditing(startAnew),
+    f: unlessEditing(go("#/newest")),
+    q: unlessEditing(go("#/review")),
     t: turnTheme,
     e: () => desk.reading?.edit(),
     a: () => desk.reading?.accept(),
@@ -170,6 +181,9 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 addEventListener("hashchange", route);
+addEventListener("beforeunload", (event) => {
+  if (desk.reading?.editing) event.preventDefault();
+});
 
 async function start() {
   try {

@@ -3,7 +3,7 @@
 import { get } from "/desk/api.js";
 import { element, rove } from "/desk/element.js";
 import { Plot } from "/desk/plot.js";
-import { colour, twoPlaces } from "/desk/scheme.js";
+import { colour, standing, twoPlaces } from "/desk/scheme.js";
 
 const PAGE = 20;
 const DAYS = 30;
@@ -23,12 +23,13 @@ const day = (time) => new Date(time).toLocaleDateString("en-GB", { day: "numeric
 
 /** What a list shows of an article; in the queue its tags in the review band come first and alone. */
 function item(article, scheme, queue) {
-  const { tags = [], review = [], scores = {} } = article.prediction ?? {};
-  const shown = (queue ? review : tags).map((name) => scheme.tag(name)).sort((a, b) => scores[b.name] - scores[a.name]);
+  const { tags, unsure } = standing(article.prediction, article.review);
+  const scores = article.prediction?.scores ?? {};
+  const shown = (queue ? unsure : tags).map((name) => scheme.tag(name)).sort((a, b) => (scores[b.name] ?? 0) - (scores[a.name] ?? 0));
   const chips = shown.map((tag) =>
     element(
       "li",
-      { vars: colour(tag), class: review.includes(tag.name) ? "chip review" : "chip" },
+      { vars: colour(tag), class: unsure.includes(tag.name) ? "chip review" : "chip" },
       tag.title,
       " ",
       element("span", { class: "score" }, twoPlaces(scores[tag.name] ?? 0)),
@@ -44,7 +45,7 @@ function item(article, scheme, queue) {
     ),
     articleLine({ ...article, id: null }),
     article.title && element("p", { class: "lead", dir: "auto" }, article.lead),
-    element("ul", { class: "chips", "aria-label": "Tags" }, chips.length ? chips : element("li", { class: "none" }, article.prediction ? "no tag" : "not scored")),
+    element("ul", { class: "chips", "aria-label": "Tags" }, chips.length ? chips : element("li", { class: "none" }, article.prediction || article.review ? "no tag" : "not scored")),
     article.review && element("span", { class: "flag done" }, "reviewed"),
   );
 }
@@ -63,6 +64,18 @@ const NO_DATABASE = () =>
     element("p", {}, "Start it with ", element("code", {}, "newswatch serve --database newswatch.db"), " to keep what is scored and reviewed."),
   );
 
+/** A day picked by mouse counts at once; a typed one at Enter or when the field is left: each digit of its year makes a day. */
+function dayFilter(day, choose) {
+  const field = element("input", { id: "filter-day", type: "date", value: day });
+  let typed = false;
+  const chosen = () => choose(field.value);
+  field.addEventListener("keydown", (event) => (event.key === "Enter" ? chosen() : (typed = true)));
+  field.addEventListener("change", () => typed || chosen());
+  // A field that is taken off the page loses the focus too; by then another view is shown.
+  field.addEventListener("blur", () => setTimeout(() => typed && field.isConnected && chosen()));
+  return field;
+}
+
 export async function newest(desk, filters) {
   if (!desk.info.database) return [element("h1", {}, "Newest"), NO_DATABASE()];
   const { tag = "", outlet = "", day = "" } = filters;
@@ -78,21 +91,27 @@ export async function newest(desk, filters) {
   const option = (value, text, chosen) => element("option", { value, selected: value === chosen }, text);
   const field = (name, label, control) => element("label", { class: "field" }, element("span", {}, label), control);
   const change = (name) => ({ change: (event) => go({ [name]: event.target.value }) });
+  const dayField = dayFilter(day, (chosen) => go({ day: chosen }));
   const form = element(
     "form",
     { class: "filters", role: "search", "aria-label": "Filters", on: { submit: (event) => event.preventDefault() } },
     field("tag", "Tag", element("select", { id: "filter-tag", on: change("tag") }, option("", "all tags", tag), desk.scheme.tags.map((t) => option(t.name, t.title, tag)))),
     field("outlet", "Outlet", element("select", { id: "filter-outlet", on: change("outlet") }, option("", "all outlets", outlet), Object.keys(outlets.outlets).filter(Boolean).map((name) => option(name, name, outlet)))),
-    field("day", "Day", element("input", { id: "filter-day", type: "date", value: day, on: change("day") })),
-    (tag || outlet || day) && element("button", { type: "button", class: "plain", on: { click: () => go({ tag: "", outlet: "", day: "" }) } }, "All articles"),
+    field("day", "Day", dayField),
+    (tag || outlet || day) && element("button", { type: "button", id: "filter-none", class: "plain", on: { click: () => go({ tag: "", outlet: "", day: "" }) } }, "All articles"),
   );
   const plot = new Plot(counts.days, desk.scheme, { tag, day, choose: go });
   const items = list("Newest articles", page.articles.map((article) => item(article, desk.scheme, false)));
   const more = element("button", { type: "button", class: "plain more", hidden: !page.next }, "Older articles");
   let next = page.next;
   more.addEventListener("click", async () => {
+    more.disabled = true;
     const older = await get("/v1/articles", { tag, outlet, day, limit: PAGE, before: next }).catch((error) => desk.say(error.message));
-    if (!older) return;
+    more.disabled = false;
+    if (!older) {
+      more.focus();
+      return;
+    }
     const made = older.articles.map((article) => item(article, desk.scheme, false));
     items.append(...made);
     made[0]?.querySelector("a.open").focus();

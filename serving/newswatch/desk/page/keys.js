@@ -16,7 +16,8 @@ export function listenKeys(actions) {
   });
 }
 
+/** A held key acts once: `a` would else accept article after article unread. */
 function run(event, action) {
   event.preventDefault();
-  action();
+  if (!event.repeat) action();
 }

@@ -1,7 +1,7 @@
 // The tags of an article: probability, threshold, review band; in a review also whether the tag applies.
 
 import { element, rove } from "/desk/element.js";
-import { colour, percent, twoPlaces } from "/desk/scheme.js";
+import { colour, percent, standing, twoPlaces } from "/desk/scheme.js";
 
 export class TagPanel {
   /** @param events {over(tag|null), press(tag), apply(tag, boolean)} */
@@ -22,16 +22,18 @@ export class TagPanel {
    * @param marked Map of tag name to Set of sentence numbers: what applies
    * @param numbers Map of tag name to footnote number
    * @param editing whether a review is being written
+   * @param review the stored review, or null
    */
-  draw(marked, numbers, editing) {
+  draw(marked, numbers, editing, review) {
     const focused = document.activeElement?.closest?.(".tag")?.dataset.tag;
     const box = document.activeElement?.matches?.(".tag input");
-    const { scores, review } = this.prediction;
+    const { scores } = this.prediction;
+    const { tags: applying, unsure: near } = standing(this.prediction, review);
     const sorted = Object.keys(scores).sort((a, b) => scores[b] - scores[a] || this.scheme.tag(a).order - this.scheme.tag(b).order);
-    const carried = sorted.filter((tag) => this.prediction.tags.includes(tag));
-    const unsure = sorted.filter((tag) => !carried.includes(tag) && review.includes(tag));
-    const rest = sorted.filter((tag) => !carried.includes(tag) && !review.includes(tag));
-    const rows = (tags) => element("ol", {}, tags.map((tag) => this.#row(tag, marked, numbers, editing)));
+    const carried = sorted.filter((tag) => applying.includes(tag));
+    const unsure = sorted.filter((tag) => !carried.includes(tag) && near.includes(tag));
+    const rest = sorted.filter((tag) => !carried.includes(tag) && !near.includes(tag));
+    const rows = (tags) => element("ol", {}, tags.map((tag) => this.#row(tag, marked, numbers, editing, near.includes(tag))));
     const group = (title, tags, note) => [element("h3", {}, title), tags.length ? rows(tags) : element("p", { class: "none" }, note)];
     this.node.replaceChildren(
       ...group("Carried", carried, "No tag."),
@@ -59,10 +61,9 @@ export class TagPanel {
     return made;
   }
 
-  #row(name, marked, numbers, editing) {
+  #row(name, marked, numbers, editing, review) {
     const tag = this.scheme.tag(name);
     const score = this.prediction.scores[name];
-    const review = this.prediction.review.includes(name);
     const applies = marked.has(name);
     const count = marked.get(name)?.size ?? 0;
     const facts = tag.threshold === undefined ? "" : `, threshold ${twoPlaces(tag.threshold)}${review ? ", for review" : ""}`;

@@ -11,21 +11,33 @@ export function pasteForm(desk, draft, score) {
   const text = element("textarea", { id: "text", dir: "auto", rows: "14", required: true, spellcheck: "false", "aria-describedby": "text-hint" });
   text.value = draft.text ?? "";
   const fault = element("p", { class: "error", role: "alert" });
-  let source = { url: draft.url ?? null, outlet: draft.outlet ?? "" };
+  const source = new Source(text);
+  if (draft.url) source.set(draft);
 
   const address = element("input", { id: "address", type: "url", placeholder: "https://", autocomplete: "off", disabled: !desk.info.fetch, "aria-labelledby": "address-title", "aria-describedby": "address-hint" });
   const load = async () => {
+    if (fetching.disabled) return;
     fault.textContent = "";
+    fetching.disabled = true;
+    const before = [title.value, text.value];
     try {
       const page = await post("/v1/fetch", { url: address.value.trim() });
+      if (!form.isConnected) return;
+      if (title.value !== before[0] || text.value !== before[1]) {
+        fault.textContent = "The page was not put in: title or text changed meanwhile.";
+        return;
+      }
       [title.value, text.value] = [page.title, page.text];
-      source = { url: page.url, outlet: page.outlet };
+      source.set(page);
       desk.say("Text fetched.");
       text.focus();
     } catch (error) {
       fault.textContent = error.message;
+    } finally {
+      fetching.disabled = false;
     }
   };
+  const fetching = element("button", { type: "button", class: "plain", disabled: !desk.info.fetch, on: { click: load } }, "Fetch");
   address.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
@@ -39,14 +51,17 @@ export function pasteForm(desk, draft, score) {
     "form",
     {
       class: "paste",
+      novalidate: true, // The address may hold anything while a text is scored.
       on: {
         submit: async (event) => {
           event.preventDefault();
-          fault.textContent = "";
           const busy = form.querySelector(".primary");
+          if (busy.disabled) return;
+          fault.textContent = text.value.trim() ? "" : "Paste a text first.";
+          if (fault.textContent) return text.focus();
           busy.disabled = true;
           try {
-            await score({ title: title.value, text: text.value, ...source });
+            await score({ title: title.value, text: text.value, ...source.given });
           } catch (error) {
             fault.textContent = error.message;
           } finally {
@@ -64,6 +79,7 @@ export function pasteForm(desk, draft, score) {
       element("label", { for: "text" }, "Text"),
       text,
       element("p", { class: "hint", id: "text-hint" }, "English news text, pasted as it stands."),
+      source.node,
       fault,
       element("div", { class: "row" }, element("button", { class: "primary" }, "Score ", element("kbd", { "aria-hidden": "true" }, "Ctrl ↵"))),
     ),
@@ -74,13 +90,39 @@ export function pasteForm(desk, draft, score) {
         "section",
         {},
         element("h2", { id: "address-title" }, "Or take the text of a web page"),
-        element("div", { class: "row" }, address, element("button", { type: "button", class: "plain", disabled: !desk.info.fetch, on: { click: load } }, "Fetch")),
+        element("div", { class: "row" }, address, fetching),
         element("p", { class: "hint", id: "address-hint" }, hint),
       ),
       legend(desk.scheme),
     ),
   );
   return form;
+}
+
+/** The page that the text comes from. It is shown, can be taken off, and goes by itself once no line of the page is left. */
+class Source {
+  #lines = [];
+
+  constructor(text) {
+    this.text = text;
+    this.node = element("p", { class: "hint source" });
+    text.addEventListener("input", () => this.#lines.some((line) => text.value.includes(line)) || this.#remove());
+    this.#remove();
+  }
+
+  /** @param page {url, outlet}; the text is already in its field */
+  set({ url, outlet }) {
+    this.given = { url, outlet };
+    this.#lines = this.text.value.split("\n").filter((line) => line.trim());
+    const remove = () => (this.#remove(), this.text.focus());
+    this.node.replaceChildren(`Source: ${url} `, element("button", { type: "button", class: "plain", on: { click: remove } }, "Remove"));
+  }
+
+  #remove() {
+    this.given = { url: null, outlet: "" };
+    this.#lines = [];
+    this.node.replaceChildren();
+  }
 }
 
 /** How to read a tag's bar. */

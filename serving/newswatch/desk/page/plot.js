@@ -43,7 +43,7 @@ export class Plot {
       { class: tag.name === chosen ? "tag chosen" : "tag", vars: colour(tag) },
       element(
         "button",
-        { type: "button", "aria-pressed": String(tag.name === chosen), on: { click: () => choose({ tag: tag.name === chosen ? "" : tag.name }) } },
+        { type: "button", id: `plot-${tag.name}`, "aria-pressed": String(tag.name === chosen), on: { click: () => choose({ tag: tag.name === chosen ? "" : tag.name }) } },
         element("span", { class: "title" }, tag.title),
         element("span", { class: "score" }, String(total)),
       ),

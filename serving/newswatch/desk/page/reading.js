@@ -11,11 +11,12 @@ const REVIEWER = "newswatch-reviewer";
 export class Reading {
   /**
    * @param given {article, sentences, prediction, review}; `article.id` is null for a pasted one that is not stored
-   * @param desk {scheme, info, say(message), reviewed()}
+   * @param desk {scheme, info, reading, say(message), reviewed(reading)}
    */
   constructor({ article, sentences, prediction, review }, desk) {
     Object.assign(this, { article, sentences, prediction, review, desk });
     this.editing = false;
+    this.saving = false;
     this.held = null;
     this.text = new ArticleText(article, sentences, desk.scheme, {
       over: (index) => this.#over(index),
@@ -39,7 +40,7 @@ export class Reading {
 
   /** Correct tags and evidence. */
   edit() {
-    if (this.editing || !this.desk.info.database) return;
+    if (this.editing || this.saving || !this.desk.info.database) return;
     this.editing = true;
     this.text.editing = true;
     this.node.classList.add("editing");
@@ -49,7 +50,7 @@ export class Reading {
     this.panel.node.querySelector('.tag > button[aria-pressed="true"]')?.focus();
   }
 
-  /** Store the tags and evidence as the model gave them. */
+  /** Store the tags and evidence as they are shown. */
   accept() {
     if (this.editing || !this.desk.info.database) return undefined;
     return this.#save();
@@ -91,11 +92,15 @@ export class Reading {
   }
 
   #reviewed() {
-    const found = Object.entries(this.review.tags).map(([tag, sentences]) => [
-      tag,
-      new Set(this.text.spans.flatMap(({ textContent: own }, index) => (sentences.some((s) => s.includes(own) || own.includes(s)) ? [index] : []))),
-    ]);
+    const found = Object.entries(this.review.tags).map(([tag, evidence]) => [tag, new Set(evidence.flatMap((words) => this.#places(words)))]);
     return new Map(found);
+  }
+
+  /** The sentences that evidence names; words that are no whole sentence of this text name those that they share. */
+  #places(words) {
+    const where = (fits) => this.text.spans.flatMap(({ textContent: own }, index) => (fits(own) ? [index] : []));
+    const same = where((own) => own === words);
+    return same.length ? same : where((own) => own.includes(words) || words.includes(own));
   }
 
   #draw() {
@@ -103,7 +108,7 @@ export class Reading {
     const tags = [...this.marked.keys()].sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
     const numbers = new Map(tags.map((tag, at) => [tag, at + 1]));
     this.text.paint(new Map(tags.map((tag) => [tag, this.marked.get(tag)])), numbers);
-    this.panel.draw(this.marked, numbers, this.editing);
+    this.panel.draw(this.marked, numbers, this.editing, this.review);
     this.panel.press(this.held);
     if (this.drawn !== this.editing) this.#drawActions();
     this.drawn = this.editing;
@@ -113,8 +118,9 @@ export class Reading {
   #drawActions() {
     const { database } = this.desk.info;
     if (this.editing) return this.actions.replaceChildren(this.#form());
+    // The second click of a double one may fall on the next article.
     const button = (text, key, run, kind) =>
-      element("button", { type: "button", class: kind, disabled: !database, on: { click: run } }, text, " ", element("kbd", { "aria-hidden": "true" }, key));
+      element("button", { type: "button", class: kind, disabled: !database, on: { click: (event) => event.detail < 2 && run() } }, text, " ", element("kbd", { "aria-hidden": "true" }, key));
     this.actions.replaceChildren(
       button("Accept", "a", () => this.accept(), "plain"),
       button("Correct", "e", () => this.edit(), "plain"),
@@ -128,7 +134,7 @@ export class Reading {
     this.hint = element("p", { class: "hint", role: "status" });
     this.fault = element("p", { class: "error", role: "alert" });
     this.reviewer = element("input", { id: "reviewer", autocomplete: "name", maxlength: "100", value: localStorage.getItem(REVIEWER) ?? "" });
-    this.note = element("input", { id: "note", maxlength: "2000", autocomplete: "off" });
+    this.note = element("input", { id: "note", maxlength: "2000", autocomplete: "off", value: this.review?.note ?? "" });
     return element(
       "form",
       { class: "review-form", on: { submit: (event) => (event.preventDefault(), this.#save()) } },
@@ -195,27 +201,49 @@ export class Reading {
     this.#draw();
   }
 
+  /** One at a time: a second press would store a second review. */
   async #save() {
+    if (this.saving) return;
+    this.saving = true;
+    try {
+      if (await this.#store()) await this.desk.reviewed(this);
+    } finally {
+      this.saving = false;
+    }
+  }
+
+  /** Store the review; whether it was stored. */
+  async #store() {
     const lacking = [...this.marked].filter(([, found]) => !found.size).map(([tag]) => this.desk.scheme.tag(tag).title);
-    const tell = (message) => (this.editing ? (this.fault.textContent = message) : this.desk.say(message));
-    if (lacking.length) return tell(`Mark at least one sentence for ${lacking.join(", ")}, or untick it.`);
+    if (lacking.length) return this.#unsaved(`Mark at least one sentence for ${lacking.join(", ")}, or untick it.`);
+    try {
+      this.review = await this.#post();
+    } catch (error) {
+      return this.#unsaved(error.message);
+    }
+    this.drawn = null;
+    this.#reset();
+    return true;
+  }
+
+  async #post() {
     const reviewer = this.editing ? this.reviewer.value.trim() : (localStorage.getItem(REVIEWER) ?? "");
+    const note = this.editing ? this.note.value.trim() : (this.review?.note ?? "");
     if (this.editing) localStorage.setItem(REVIEWER, reviewer);
     const tags = Object.fromEntries(
       [...this.marked].map(([tag, found]) => [tag, [...found].sort((a, b) => a - b).map((index) => this.text.spans[index].textContent)]),
     );
-    try {
-      if (this.article.id === null) {
-        const { title, text, url, outlet } = this.article;
-        this.article.id = (await post("/v1/articles", { title, text, url, outlet })).id;
-      }
-      const note = this.editing ? this.note.value.trim() : "";
-      this.review = await post("/v1/reviews", { article: this.article.id, reviewer, tags, note });
-    } catch (error) {
-      return tell(error.message);
+    if (this.article.id === null) {
+      const { title, text, url, outlet } = this.article;
+      this.article.id = (await post("/v1/articles", { title, text, url, outlet })).id;
     }
-    this.drawn = null;
-    this.#reset();
-    return this.desk.reviewed(this.article.id);
+    return post("/v1/reviews", { article: this.article.id, reviewer, tags, note });
+  }
+
+  /** Say why in the form, or in the status line where the form is closed or no longer on the page. */
+  #unsaved(message) {
+    if (this.editing && this.desk.reading === this) this.fault.textContent = message;
+    else this.desk.say(`Review not saved: ${message}`);
+    return false;
   }
 }

@@ -35,6 +35,10 @@ export class Scheme {
   }
 }
 
+/** The tags that an article carries, and those that a person should look at: a review decides, else the prediction. */
+export const standing = (prediction, review) =>
+  review ? { tags: Object.keys(review.tags), unsure: [] } : { tags: prediction?.tags ?? [], unsure: prediction?.review ?? [] };
+
 export const percent = (share) => `${(100 * share).toFixed(2)}%`;
 
 /** A probability to two places; never 0 or 1, which no model can mean. */
