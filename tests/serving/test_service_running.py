@@ -106,7 +106,7 @@ def test_body_that_does_not_arrive_is_408(serve: "Serve") -> None:
     service = serve(timeout=1)
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
         assert connection.recv(200).startswith(b"HTTP/1.1 408")
     assert service.score(SHELLING).status_code == 200
 

@@ -205,5 +205,5 @@ def test_records_without_evidence_train_with_the_settings_for_them(small_corpus:
     assert result.exit_code == 0, result.output
     manifest = Bundle.load(tmp_path / "store" / "champion").manifest
     asked = {name: manifest["settings"][name] for name in ("rate", "layer_decay", "batch_tokens", "window", "epochs")}
-    assert asked == {"rate": 1e-4, "layer_decay": 1.0, "batch_tokens": 2048, "window": 96, "epochs": 1}
+    assert asked == {"rate": 1e-4, "layer_decay": 1.0, "batch_tokens": 4096, "window": 96, "epochs": 1}
     assert manifest["model"]["unit"] == "window"
