@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SHELLING = "Turkish artillery shelled a village near Amedi and two farmers were killed, the mayor said."
 JSON = {"content-type": "application/json"}
+START = b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 PREFIX = b'{"articles":[{"text":"'
 
 
@@ -137,7 +138,7 @@ def test_endless_body_is_refused_while_it_streams(service: "RunningService") -> 
     """The server answers although the body never ends."""
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(START + b"Transfer-Encoding: chunked\r\n\r\n")
         answer = b""
         ended = threading.Event()
 
@@ -159,7 +160,7 @@ def test_endless_body_is_refused_while_it_streams(service: "RunningService") -> 
 def test_a_length_that_is_too_large_is_refused_before_the_body(service: "RunningService") -> None:
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9000000000\r\n\r\n{")
+        connection.sendall(START + b"Content-Length: 9000000000\r\n\r\n{")
         assert connection.recv(200).startswith(b"HTTP/1.1 413")
 
 
