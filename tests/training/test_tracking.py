@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -14,41 +15,58 @@ import pytest
 from mlflow import MlflowClient
 
 from newswatch import Bundle
-from newswatch_training.tracking import local_uri, open_run, point_alias
+from newswatch_training.registry import point_alias
+from newswatch_training.tracking import local_uri, open_run
+
+
+@dataclass(frozen=True)
+class Server:
+    """A tracking server in a process group of its own."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> "subprocess.Popen[bytes]":
+def server(tmp_path: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path / 'remote.db'}"]
     command += ["--artifacts-destination", str(tmp_path / "remote"), "--port", str(port), "--workers", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    process.url = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    made = Server(f"http://127.0.0.1:{port}", process)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"{process.url}/health")  # type: ignore[attr-defined]
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return process
-    raise AssertionError("the tracking server did not start")
+    while not _answers(made):
+        assert time.monotonic() < deadline, "the tracking server did not start"
+        time.sleep(0.1)
+    yield made
+    if process.poll() is None:
+        made.kill()
+
+
+def _answers(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.url}/health").is_success
+    except httpx.TransportError:
+        return False
 
 
 def test_run_goes_on_in_the_local_store_when_its_server_goes_away(
-    server: "subprocess.Popen[bytes]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / "mlruns"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)  # type: ignore[attr-defined]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     with open_run("a-fit", store) as run:
         run.log_settings({"folds": 3})
         run.log_curve("loss", 0.9, 1)
         begun = run.id
-        assert run.uri == server.url  # type: ignore[attr-defined]
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        assert run.uri == server.url
+        server.kill()
         run.log_curve("loss", 0.5, 2)
         run.log_metrics({"macro_f1": 0.8})
         assert run.id != begun

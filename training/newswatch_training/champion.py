@@ -10,7 +10,7 @@ from newswatch_training.audit import Action, Named, append, make_entry, read_aud
 from newswatch_training.export import publish
 from newswatch_training.gate import Gate
 from newswatch_training.lock import locked
-from newswatch_training.tracking import drop_alias, point_alias
+from newswatch_training.registry import drop_alias, point_alias
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"

@@ -16,7 +16,7 @@ from newswatch_training.augmentation import Augmentation, Passage, Strangers
 from newswatch_training.backbone import layers_of, load_backbone
 from newswatch_training.batches import Batch, Packer, Prepared, Row, share_batches
 from newswatch_training.encoder_settings import EncoderSettings
-from newswatch_training.examples import Examples
+from newswatch_training.examples import BoolArray, Examples
 from newswatch_training.hardware import Hardware
 from newswatch_training.master_weights import MasterWeights
 
@@ -70,23 +70,21 @@ class EncoderTraining:
         self.passages = {row: _passages(examples, row) for row in rows}
         self._strangers = Strangers(list(self.passages.values()), len(examples.scheme.names))
         self._prepared: dict[int, Prepared] = {}
-        odds = self._log_odds(rows)
+        odds = self._priors(rows)
         self._weights = [torch.exp(-settings.balance * own).to(hardware.device) for own in odds]
         self._start_from_priors(odds[1])
         self.net.to(hardware.device)
         self.net.backbone.to(hardware.dtype)
 
-    def _log_odds(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _priors(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Log-odds (T,) that an article, and that a sentence, carries each tag."""
         examples, chosen = self.examples, list(rows)
+        articles = _log_odds(examples.labels[chosen], examples.known[chosen])
         marked = [row for row in chosen if examples.evidence[row] is not None]
-        carried = [(examples.labels[chosen], examples.known[chosen])]
-        if marked:
-            marks = np.vstack([marks for row in marked if (marks := examples.evidence[row]) is not None])
-            carried.append((marks, examples.known_sentences(marked)))
-        shares = [(own & known).sum(axis=0) / np.maximum(known.sum(axis=0), 1) for own, known in carried]
-        articles, sentences = (torch.logit(torch.tensor((shares[n] + 1e-3) / 1.002, dtype=torch.float32)) for n in (0, -1))
-        return articles, sentences
+        if not marked:
+            return articles, articles
+        marks = np.vstack([marks for row in marked if (marks := examples.evidence[row]) is not None])
+        return articles, _log_odds(marks, examples.known_sentences(marked))
 
     def _start_from_priors(self, odds: Tensor) -> None:
         """Biases at the log-odds (T,) of the sentences, so that the first steps do not learn that most sentences carry nothing."""
@@ -267,6 +265,12 @@ class EncoderTraining:
         """The pooling that serves."""
         scale, bias = (tuple(map(float, part.detach().cpu())) for part in (self.net.scale, self.net.bias))
         return Pooling(self.settings.temperature, scale, bias)
+
+
+def _log_odds(carried: BoolArray, known: BoolArray) -> Tensor:
+    """Log-odds (T,) of the share of known rows (N, T) that carry each tag, kept off 0 and 1."""
+    share = (carried & known).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return torch.logit(torch.tensor((share + 1e-3) / 1.002, dtype=torch.float32))
 
 
 def _round_up(number: int, step: int) -> int:
